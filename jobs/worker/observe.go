@@ -1,0 +1,112 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"left4me/hostops/ctl"
+	"left4me/jobs"
+	"left4me/models"
+)
+
+// observe keeps one long-lived `l4d2ctl watch` and writes what it says into the
+// servers' rows. A watch that ends is started again, later each time.
+func (w *Worker) observe(ctx context.Context) {
+	if err := models.SeeHost(ctx, w.DB, w.Host, nil); err != nil {
+		w.Log.WarnContext(ctx, "could not store the host's sign of life", "err", err)
+	}
+	wait := time.Second
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := w.watchOnce(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > time.Minute {
+			wait = time.Second
+		}
+		w.Log.WarnContext(ctx, "l4d2ctl watch ended; starting it again", "err", err, "wait", wait)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 30*time.Second)
+	}
+}
+
+func (w *Worker) watchOnce(ctx context.Context) error {
+	seen := time.Time{}
+	out := &lineWriter{each: func(line []byte) {
+		e := ctl.Parse(line)
+		switch {
+		case e.Type == ctl.EventState && e.Status != nil:
+			w.observed(ctx, *e.Status)
+		case e.Type == ctl.EventGame && e.Game != nil:
+			w.observedGame(ctx, *e.Game)
+		}
+		if time.Since(seen) > 5*time.Second {
+			seen = time.Now()
+			if err := models.SeeHost(ctx, w.DB, w.Host, nil); err != nil && ctx.Err() == nil {
+				w.Log.WarnContext(ctx, "could not store the host's sign of life", "err", err)
+			}
+		}
+	}}
+	tail := &tailBuffer{}
+	cmd := w.command(ctx, "watch", "--json")
+	cmd.Stdout, cmd.Stderr = out, tail
+	err := cmd.Run()
+	reap(cmd)
+	if err != nil && len(tail.buf) > 0 {
+		err = errors.Join(err, errors.New(string(tail.buf)))
+	}
+	return err
+}
+
+// observed stores one status. An instance that no row knows is the operator's
+// own and none of our business.
+func (w *Worker) observed(ctx context.Context, s ctl.Status) {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer stop()
+	id, _, err := models.Observe(ctx, w.DB, models.Observation{
+		Host: w.Host, Instance: s.Name, State: models.ServerState(s.State), Since: s.Since, Status: rowStatus(s),
+	})
+	switch {
+	case errors.Is(err, models.ErrNotFound):
+	case err != nil:
+		w.Log.WarnContext(ctx, "could not store what was observed", "server", s.Name, "err", err)
+	default:
+		w.publish(jobs.Message{Topics: []string{jobs.TopicServer(id)}, Change: true})
+	}
+}
+
+func (w *Worker) observedGame(ctx context.Context, g ctl.Game) {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer stop()
+	row := models.Game{Installed: g.Installed, Build: g.Build, Version: g.Version, Size: g.Size, Updated: g.Updated, Message: g.Message}
+	if err := models.SeeHost(ctx, w.DB, w.Host, &row); err != nil {
+		w.Log.WarnContext(ctx, "could not store what is installed", "err", err)
+		return
+	}
+	w.publish(jobs.Message{Topics: []string{jobs.TopicGame()}, Change: true})
+}
+
+// rowStatus is the part of a status that pages show.
+func rowStatus(s ctl.Status) models.ServerStatus {
+	out := models.ServerStatus{Message: s.Message, Grade: string(s.Grade), PID: s.PID, Restarts: s.Restarts, Memory: s.Memory, Pending: s.Pending}
+	if s.Applied != nil {
+		out.Argv = s.Applied.Argv
+	}
+	if s.Exit != nil {
+		out.Exit = &models.GameExit{At: s.Exit.At, Code: s.Exit.Code, Signal: s.Exit.Signal}
+	}
+	if l := s.Live; l != nil {
+		out.Live = &models.Live{At: l.At, Hostname: l.Hostname, Map: l.Map, Players: l.Players, Bots: l.Bots, Max: l.Max, Hibernating: l.Hibernating}
+		for _, p := range l.Names {
+			out.Live.Names = append(out.Live.Names, models.Player{Name: p.Name, SteamID: p.SteamID, Connected: p.Connected, Ping: p.Ping})
+		}
+	}
+	return out
+}
+
+func (w *Worker) now() time.Time { return models.Now() }

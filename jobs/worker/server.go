@@ -1,0 +1,115 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/uptrace/bun"
+
+	"left4me/hostops/ctl"
+	"left4me/models"
+)
+
+// serverArgs is what every kind that works on a server carries.
+type serverArgs struct {
+	ServerID string `json:"server_id"`
+}
+
+// server loads the row that the job works on.
+func (a *attempt) server(ctx context.Context) (*models.Server, error) {
+	var args serverArgs
+	if err := json.Unmarshal(a.job.Args, &args); err != nil {
+		return nil, fmt.Errorf("read the job's arguments: %w", err)
+	}
+	s, err := models.ServerByID(ctx, a.w.DB, args.ServerID)
+	if errors.Is(err, models.ErrNotFound) {
+		return nil, &failure{code: 66, message: "The server was deleted before this job began."}
+	}
+	return s, err
+}
+
+// applyBlueprint gives the host the server's spec as its blueprint says it now.
+func applyBlueprint(ctx context.Context, a *attempt) error {
+	s, err := a.server(ctx)
+	if err != nil {
+		return err
+	}
+	return a.initialize(ctx, s)
+}
+
+// initialize writes the spec through l4d2ctl's standard input: it holds the RCON
+// password, which belongs in no argument list and no file of ours.
+func (a *attempt) initialize(ctx context.Context, s *models.Server) error {
+	spec, err := a.spec(ctx, s)
+	if err != nil {
+		return err
+	}
+	raw, err := spec.Encode()
+	if err != nil {
+		return fmt.Errorf("encode the spec: %w", err)
+	}
+	if err := a.ctl(ctx, raw, "initialize", s.Instance, "-f", "-"); err != nil {
+		return err
+	}
+	return models.SetApplied(ctx, a.w.DB, s.ID, s.Blueprint.Revision)
+}
+
+func (a *attempt) spec(ctx context.Context, s *models.Server) (ctl.Spec, error) {
+	password, err := a.w.Key.Open(s.RCONOwner(), s.RCONPassword)
+	if err != nil {
+		return ctl.Spec{}, &failure{code: 70, message: "The RCON password cannot be read: " + err.Error() + "."}
+	}
+	a.mu.Lock()
+	a.mask = password
+	a.mu.Unlock()
+	overlays, err := models.BlueprintOverlays(ctx, a.w.DB, s.BlueprintID)
+	if err != nil {
+		return ctl.Spec{}, err
+	}
+	spec := ctl.Spec{
+		Port: s.Port, Arguments: s.Blueprint.Arguments, Hostname: s.EffectiveHostname(),
+		RCONPassword: password, Config: s.Blueprint.Config,
+	}
+	for _, o := range overlays {
+		if o.Version == 0 {
+			return ctl.Spec{}, &failure{code: 65, message: fmt.Sprintf("The overlay %q has no content yet. Build it, or take it out of the blueprint.", o.Name)}
+		}
+		spec.Overlays = append(spec.Overlays, o.Ref())
+	}
+	return spec, nil
+}
+
+func startServer(ctx context.Context, a *attempt) error {
+	s, err := a.server(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.initialize(ctx, s); err != nil {
+		return err
+	}
+	return a.ctl(ctx, nil, "start", s.Instance)
+}
+
+func stopServer(ctx context.Context, a *attempt) error {
+	s, err := a.server(ctx)
+	if err != nil {
+		return err
+	}
+	return a.ctl(ctx, nil, "stop", s.Instance)
+}
+
+// deleteServer removes the instance from the host and then, together with the
+// job's success, the row.
+func deleteServer(ctx context.Context, a *attempt) error {
+	s, err := a.server(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.ctl(ctx, nil, "delete", s.Instance); err != nil {
+		return err
+	}
+	a.atEnd = func(ctx context.Context, tx bun.Tx) error { return models.DeleteServer(ctx, tx, s.ID) }
+	return nil
+}

@@ -1,0 +1,80 @@
+package hostops
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"time"
+
+	"left4me/hostops/a2s"
+	"left4me/hostops/ctl"
+	"left4me/hostops/rcon"
+)
+
+// The game never answers A2S on 127.0.0.1, whatever it is bound to, but does on
+// every other address of this host, and 127.0.1.1 always is one. RCON has no such
+// quirk.
+const (
+	queryHost = "127.0.1.1"
+	rconHost  = "127.0.0.1"
+)
+
+const (
+	queryTimeout = 800 * time.Millisecond
+	rconTimeout  = 3 * time.Second
+	maxNames     = 32 // players named in a status
+)
+
+func onPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+
+// query asks the game by A2S. Hibernation and names it does not tell.
+func query(ctx context.Context, port int) (*ctl.Live, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	info, err := a2s.Info(ctx, onPort(queryHost, port))
+	if err != nil {
+		return nil, err
+	}
+	return &ctl.Live{
+		At:       now(),
+		Hostname: info.Name,
+		Map:      info.Map,
+		Players:  max(info.Players-info.Bots, 0),
+		Bots:     info.Bots,
+		Max:      info.MaxPlayers,
+	}, nil
+}
+
+// console asks the game by RCON. Errors: rcon.ErrAuth must not be followed by
+// another try with the same password.
+func console(ctx context.Context, port int, password string) (*ctl.Live, error) {
+	ctx, cancel := context.WithTimeout(ctx, rconTimeout)
+	defer cancel()
+	conn, err := rcon.Dial(ctx, onPort(rconHost, port), password)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close() // everything it had to say was read
+	text, err := conn.Exec(ctx, "status")
+	if err != nil {
+		return nil, err
+	}
+	s, err := rcon.ParseStatus(text)
+	if err != nil {
+		return nil, err
+	}
+	live := &ctl.Live{
+		At: now(), Hostname: s.Hostname, Map: s.Map,
+		Players: s.Humans, Bots: s.Bots, Max: s.Max, Hibernating: s.Hibernating,
+		Public: s.Public,
+	}
+	for _, p := range s.Players {
+		if p.Bot || len(live.Names) == maxNames {
+			continue
+		}
+		live.Names = append(live.Names, ctl.Player{
+			Name: p.Name, SteamID: p.SteamID, Connected: int64(p.Connected / time.Second), Ping: p.Ping,
+		})
+	}
+	return live, nil
+}

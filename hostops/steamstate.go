@@ -1,0 +1,47 @@
+package hostops
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"left4me/hostops/ctl"
+)
+
+// lanReason says why a game is on the local network only; "" when nothing says
+// that it is. Its own configuration is asked first.
+func (h *Host) lanReason(applied *ctl.Applied, m markers) string {
+	if applied == nil {
+		return m.lan
+	}
+	if i := slices.Index(applied.Argv, "+sv_lan"); i >= 0 && i+1 < len(applied.Argv) && isOn(applied.Argv[i+1]) {
+		return "its arguments set sv_lan 1"
+	}
+	if applied.Layer != "" {
+		data, err := os.ReadFile(h.path(filepath.FromSlash(applied.Layer), cfgPath))
+		if err == nil && isOn(lastSetting(string(data), "sv_lan")) {
+			return "its config sets sv_lan 1"
+		}
+	}
+	return m.lan
+}
+
+func isOn(value string) bool {
+	n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+	return err == nil && n != 0
+}
+
+// sayReach puts into a status what the game's connection to Steam means.
+func (h *Host) sayReach(st *ctl.Status, m markers) {
+	if gradeOrder[m.grade] < gradeOrder[ctl.GradeRCON] {
+		return
+	}
+	if lan := h.lanReason(st.Applied, m); lan != "" {
+		st.LAN = true
+		st.Message = "LAN only: " + lan + "."
+	} else if m.lost {
+		st.Message = "The connection to Steam is lost; the server cannot be found until it is back."
+	}
+}

@@ -1,0 +1,94 @@
+package webui
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"left4me/models"
+)
+
+func (s *Server) cookieName() string {
+	if s.SecureCookies {
+		return "__Host-left4me" // browsers refuse it from any other host or path
+	}
+	return "left4me"
+}
+
+func (s *Server) setSession(c *gin.Context, token string, maxAge int) {
+	http.SetCookie(c.Writer, &http.Cookie{
+		Name: s.cookieName(), Value: token, Path: "/", MaxAge: maxAge,
+		HttpOnly: true, Secure: s.SecureCookies, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// token is the session token that the browser sent, "" for none.
+func (s *Server) token(r *http.Request) string {
+	ck, err := r.Cookie(s.cookieName())
+	if err != nil || len(ck.Value) > 100 {
+		return ""
+	}
+	return ck.Value
+}
+
+// admit finds out who asks and whether they may. A stranger who opens a page is
+// sent to the sign-in, and from there back.
+func (s *Server) admit(c *gin.Context, need right) error {
+	if token := s.token(c.Request); token != "" && !isAsset(c) {
+		sess, err := models.FindSession(c.Request.Context(), s.DB, token)
+		if err != nil && !errors.Is(err, models.ErrNotFound) {
+			return err
+		}
+		visitOf(c.Request.Context()).session = sess
+	}
+	u := user(c)
+	switch {
+	case need == anyone:
+		return nil
+	case u == nil:
+		return s.askToSignIn(c)
+	case need == adminOnly && !u.Admin:
+		return &failure{status: http.StatusForbidden, title: "For administrators", text: "Only an administrator may do this. Ask whoever runs this host."}
+	}
+	return nil
+}
+
+// isAsset is true for what needs no session, so that it costs no query.
+func isAsset(c *gin.Context) bool {
+	return c.FullPath() == "/static/:file" || c.FullPath() == "/healthz" || c.FullPath() == "/readyz"
+}
+
+func (s *Server) askToSignIn(c *gin.Context) error {
+	c.Abort()
+	to := "/signin"
+	if c.Request.Method == http.MethodGet && c.FullPath() != "/events" && c.Request.URL.Path != "/" {
+		to += "?next=" + url.QueryEscape(c.Request.URL.RequestURI())
+	}
+	switch {
+	case c.FullPath() == "/events":
+		return &failure{status: http.StatusUnauthorized, title: "Signed out", text: "You are signed out. Sign in again."}
+	case isHX(c):
+		c.Header("HX-Redirect", "/signin")
+		return &failure{status: http.StatusUnauthorized, title: "Signed out", text: "You are signed out. Sign in again."}
+	}
+	c.Redirect(http.StatusSeeOther, to)
+	return nil
+}
+
+// localPath lets only addresses of this site through: a link to the sign-in must
+// not be a way to lead somebody elsewhere afterwards.
+func localPath(next string) string {
+	const home = "/servers"
+	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || len(next) > 500 ||
+		strings.ContainsFunc(next, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }) {
+		return home
+	}
+	u, err := url.Parse(next)
+	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || strings.HasPrefix(u.Path, "//") || u.Path == "/signin" || u.Path == "/events" {
+		return home
+	}
+	return next
+}

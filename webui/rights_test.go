@@ -1,0 +1,210 @@
+package webui
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"left4me/jobs"
+	"left4me/models"
+	"left4me/models/modelstest"
+)
+
+// TestRights tries every route as a stranger, as the owner of the thing, as
+// another user and as an administrator. A route that the table does not name
+// fails it.
+func TestRights(t *testing.T) {
+	const (
+		ok     = 200
+		to     = 303 // a redirect: done, or to the sign-in
+		none   = 404
+		no     = 403
+		asks   = 401
+		wrong  = 422
+		absent = 204
+	)
+	type row struct{ stranger, owner, other, admin int }
+	everybody, users := row{ok, ok, ok, ok}, row{to, ok, ok, ok}
+	owners, admins := row{to, ok, none, none}, row{to, no, no, ok}
+	ownersDo := row{to, to, none, none}
+	table := map[string]row{
+		"GET /healthz":                   everybody,
+		"GET /readyz":                    everybody,
+		"GET /static/:file":              everybody,
+		"GET /favicon.ico":               everybody,
+		"GET /signin":                    {ok, to, to, to},
+		"POST /signin":                   {wrong, wrong, wrong, wrong},
+		"POST /signout":                  {to, to, to, to},
+		"GET /account":                   users,
+		"POST /account/password":         {to, wrong, wrong, wrong},
+		"GET /events":                    {asks, ok, none, none},
+		"GET /":                          {to, to, to, to},
+		"GET /servers":                   users,
+		"GET /servers/new":               users,
+		"POST /servers":                  {to, wrong, wrong, wrong},
+		"GET /servers/:instance":         owners,
+		"POST /servers/:instance":        {to, wrong, none, none},
+		"POST /servers/:instance/start":  ownersDo,
+		"POST /servers/:instance/stop":   ownersDo,
+		"POST /servers/:instance/apply":  ownersDo,
+		"POST /servers/:instance/delete": owners, // it asks first
+		"POST /servers/:instance/rcon":   owners,
+		"GET /blueprints":                users,
+		"GET /blueprints/new":            users,
+		"POST /blueprints":               {to, wrong, wrong, wrong},
+		"POST /arguments":                users,
+		"GET /blueprints/:id":            owners,
+		"POST /blueprints/:id":           {to, wrong, none, none},
+		"POST /blueprints/:id/apply":     ownersDo,
+		"POST /blueprints/:id/delete":    owners,
+		"GET /game":                      users,
+		"POST /game/install":             {to, no, no, to},
+		"POST /game/account":             {to, no, no, wrong},
+		"POST /game/account/forget":      {to, no, no, to},
+		"GET /jobs":                      users,
+		"GET /jobs/:number":              {to, ok, none, ok},
+		"GET /jobs/:number/log":          {to, ok, none, ok},
+		"POST /jobs/:number/cancel":      {to, to, none, to},
+		"POST /jobs/:number/retry":       {to, 409, none, 409},
+		"GET /admin/queues":              admins,
+		"GET /admin/queues/*rest":        admins,
+	}
+	monitor := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "monitor") })
+	probe := newSite(t, func(c *Config) { c.Monitor, c.MonitorReadOnly = monitor, true })
+	known := map[string]bool{}
+	for _, r := range probe.routes() {
+		name := r.method + " " + r.path
+		known[name] = true
+		if _, ok := table[name]; !ok {
+			t.Errorf("the route %s is not in the table of rights: decide who may use it and add it", name)
+		}
+	}
+	engine, err := probe.engine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range engine.Routes() {
+		if !known[r.Method+" "+r.Path] {
+			t.Errorf("%s %s is served and is not in routes()", r.Method, r.Path)
+		}
+	}
+	for name, want := range table {
+		if !known[name] {
+			t.Errorf("the table names %s, which is no route", name)
+			continue
+		}
+		for role, status := range map[string]int{"stranger": want.stranger, "owner": want.owner, "other": want.other, "admin": want.admin} {
+			t.Run(name+" as "+role, func(t *testing.T) {
+				probe.tryRoute(t, name, role, status)
+			})
+		}
+	}
+}
+
+// tryRoute makes people and things of its own, so that no try sees what another
+// one did.
+func (s *site) tryRoute(t *testing.T, name, role string, want int) {
+	ctx := context.Background()
+	owner, other, admin := modelstest.User(t, s.db, false), modelstest.User(t, s.db, false), modelstest.User(t, s.db, true)
+	srv := modelstest.Server(t, s.db, s.key, owner)
+	job, err := s.Jobs.Enqueue(ctx, models.Actor{ID: owner.ID, Name: owner.Name}, jobs.StartServer{ServerID: srv.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := map[string]*browser{"stranger": s.browser(nil), "owner": s.browser(owner), "other": s.browser(other), "admin": s.browser(admin)}[role]
+	method, path, _ := strings.Cut(name, " ")
+	path = strings.NewReplacer(":instance", srv.Instance, ":id", srv.BlueprintID, ":number", fmt.Sprint(job.ID),
+		":file", s.static.byName["app.css"], "*rest", "x").Replace(path)
+	if path == "/events" {
+		if role == "owner" { // a stream that works does not end; the streams' own tests open it
+			return
+		}
+		path += "?topics=server:" + srv.Instance
+	}
+	var form url.Values
+	if method == http.MethodPost {
+		form = url.Values{}
+	}
+	got := who.send(method, path, form)
+	if got.StatusCode != want {
+		t.Fatalf("%s %s: status %d, want %d; body:\n%s", method, path, got.StatusCode, want, clip(got.Text, 500))
+	}
+	location := got.Header.Get("Location")
+	if role == "stranger" && want == http.StatusSeeOther && !strings.HasPrefix(location, "/signin") {
+		t.Errorf("a stranger is sent to %q, want the sign-in", location)
+	}
+	if role != "stranger" && strings.HasPrefix(location, "/signin") && path != "/signout" {
+		t.Errorf("%s is sent to %q", role, location)
+	}
+	if want == http.StatusNotFound && (strings.Contains(got.Text, srv.Name) || strings.Contains(got.Text, owner.Name)) {
+		t.Errorf("the refusal tells about somebody else's thing:\n%s", got.Text)
+	}
+}
+
+// TestListsShowOnlyOwnThings looks for one user's things on every list that
+// another one can open.
+func TestListsShowOnlyOwnThings(t *testing.T) {
+	s := newSite(t)
+	owner, other := modelstest.User(t, s.db, false), modelstest.User(t, s.db, false)
+	srv := modelstest.Server(t, s.db, s.key, owner)
+	if _, err := s.Jobs.Enqueue(context.Background(), models.Actor{ID: owner.ID, Name: owner.Name}, jobs.StartServer{ServerID: srv.ID}); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/servers", "/servers/new", "/blueprints", "/jobs", "/jobs?state=unfinished", "/game", "/account"} {
+		mine, theirs := s.browser(owner).get(path), s.browser(other).get(path)
+		mine.want(t, 200)
+		theirs.want(t, 200)
+		for _, secret := range []string{srv.Name, srv.Instance, srv.BlueprintID, owner.Name} {
+			if strings.Contains(theirs.Text, secret) {
+				t.Errorf("%s shows %q of somebody else", path, secret)
+			}
+		}
+	}
+	if got := s.browser(owner).get("/jobs").Text; !strings.Contains(got, "Start "+srv.Name) {
+		t.Errorf("the owner's list lacks their own job:\n%s", clip(got, 3000))
+	}
+}
+
+// TestMassAssignment sends fields that no form has.
+func TestMassAssignment(t *testing.T) {
+	s := newSite(t)
+	ctx := context.Background()
+	owner, other := modelstest.User(t, s.db, false), modelstest.User(t, s.db, false)
+	srv := modelstest.Server(t, s.db, s.key, owner)
+	foreign := modelstest.Blueprint(t, s.db, other)
+	b := s.browser(owner)
+	extra := url.Values{
+		"name": {"Renamed"}, "port": {"27100"}, "blueprint": {srv.BlueprintID}, "user_id": {other.ID}, "UserID": {other.ID},
+		"instance": {"x"}, "Instance": {"x"}, "observed": {"running"}, "desired": {"running"}, "id": {"1"}, "host": {"elsewhere"}, "admin": {"true"},
+	}
+	b.post("/servers/"+srv.Instance, extra).want(t, 303)
+	got, err := models.ServerByID(ctx, s.db, srv.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Name != "Renamed" || got.Port != 27100 {
+		t.Errorf("the fields of the form were not stored: %q, %d", got.Name, got.Port)
+	}
+	if got.UserID != owner.ID || got.Instance != srv.Instance || got.Observed != srv.Observed || got.Desired != srv.Desired || got.Host != srv.Host {
+		t.Errorf("a field that no form has was stored: %+v", got)
+	}
+	extra.Set("blueprint", foreign.ID)
+	b.post("/servers/"+srv.Instance, extra).want(t, 422, "Choose one of your blueprints.")
+}
+
+// TestWriteableMonitor: where the queue monitor may be written to, that is for
+// administrators, too.
+func TestWriteableMonitor(t *testing.T) {
+	s := newSite(t, func(c *Config) {
+		c.Monitor = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "monitor") })
+	})
+	admin, plain := s.browser(modelstest.User(t, s.db, true)), s.browser(modelstest.User(t, s.db, false))
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		admin.send(method, MonitorPath+"/api/queues", nil).want(t, 200, "monitor")
+		plain.send(method, MonitorPath+"/api/queues", nil).want(t, 403)
+		s.browser(nil).send(method, MonitorPath+"/api/queues", nil).want(t, 303)
+	}
+}

@@ -1,0 +1,90 @@
+package webui
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+)
+
+// right is what a visitor must have for a route. Whose thing it is, each handler
+// decides by asking for the user's own rows: somebody else's are not found.
+type right int
+
+const (
+	anyone right = iota
+	signedIn
+	adminOnly
+)
+
+type route struct {
+	method, path string
+	right        right
+	handle       func(*gin.Context) error
+}
+
+// routes is every address of the site, grouped by page. The test of rights knows
+// each of them by name.
+func (s *Server) routes() []route {
+	const get, post = http.MethodGet, http.MethodPost
+	list := []route{
+		{get, "/healthz", anyone, s.healthz},
+		{get, "/readyz", anyone, s.readyz},
+		{get, "/static/:file", anyone, s.staticFile},
+		{get, "/favicon.ico", anyone, s.favicon},
+		{get, "/signin", anyone, s.showSignin},
+		{post, "/signin", anyone, s.signin},
+
+		{post, "/signout", signedIn, s.signout},
+		{get, "/account", signedIn, s.showAccount},
+		{post, "/account/password", signedIn, s.changePassword},
+		{get, "/events", signedIn, s.events},
+
+		{get, "/", signedIn, s.home},
+		{get, "/servers", signedIn, s.listServers},
+		{get, "/servers/new", signedIn, s.newServer},
+		{post, "/servers", signedIn, s.createServer},
+		{get, "/servers/:instance", signedIn, s.showServer},
+		{post, "/servers/:instance", signedIn, s.editServer},
+		{post, "/servers/:instance/start", signedIn, s.startServer},
+		{post, "/servers/:instance/stop", signedIn, s.stopServer},
+		{post, "/servers/:instance/apply", signedIn, s.applyServer},
+		{post, "/servers/:instance/delete", signedIn, s.deleteServer},
+		{post, "/servers/:instance/rcon", signedIn, s.revealRCON},
+
+		{get, "/blueprints", signedIn, s.listBlueprints},
+		{get, "/blueprints/new", signedIn, s.newBlueprint},
+		{post, "/blueprints", signedIn, s.createBlueprint},
+		{post, "/arguments", signedIn, s.previewArguments},
+		{get, "/blueprints/:id", signedIn, s.showBlueprint},
+		{post, "/blueprints/:id", signedIn, s.editBlueprint},
+		{post, "/blueprints/:id/apply", signedIn, s.applyBlueprint},
+		{post, "/blueprints/:id/delete", signedIn, s.deleteBlueprint},
+
+		{get, "/game", signedIn, s.showGame},
+		{post, "/game/install", adminOnly, s.installGame},
+		{post, "/game/account", adminOnly, s.setAccount},
+		{post, "/game/account/forget", adminOnly, s.forgetAccount},
+
+		{get, "/jobs", signedIn, s.listJobs},
+		{get, "/jobs/:number", signedIn, s.showJob},
+		{get, "/jobs/:number/log", signedIn, s.downloadLog},
+		{post, "/jobs/:number/cancel", signedIn, s.cancelJob},
+		{post, "/jobs/:number/retry", signedIn, s.retryJob},
+	}
+	if s.Monitor != nil {
+		methods := []string{get}
+		if !s.MonitorReadOnly {
+			methods = []string{get, post, http.MethodDelete}
+		}
+		for _, m := range methods {
+			list = append(list, route{m, MonitorPath, adminOnly, s.monitor}, route{m, MonitorPath + "/*rest", adminOnly, s.monitor})
+		}
+	}
+	return list
+}
+
+// monitor hands over to the queue monitor, which is somebody else's program.
+func (s *Server) monitor(c *gin.Context) error {
+	s.Monitor.ServeHTTP(c.Writer, c.Request)
+	return nil
+}

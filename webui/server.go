@@ -1,0 +1,156 @@
+// Package webui is what people see in a browser: pages, forms and the live
+// stream behind them. It reads rows through models and asks for work through
+// jobs; it starts no process, touches no file of the game and knows neither SQL
+// nor Redis. Start at Server.routes.
+//
+// House rules: a handler returns an error or has answered, never both; what a
+// person reads is a sentence; every page and fragment is a typed view; a
+// fragment that the stream sends is the template the page includes.
+package webui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/uptrace/bun"
+
+	"left4me/jobs"
+	"left4me/models"
+)
+
+// Config is what a Server needs. Every field without "may be" must be given.
+type Config struct {
+	DB   *bun.DB
+	Jobs *jobs.Client
+	Hub  *jobs.Hub // the caller runs it
+	Key  *models.SecretKey
+	Log  *slog.Logger
+
+	// Ready may be nil. It says whether what the pages need beside the database
+	// answers; /readyz asks it.
+	Ready func(context.Context) error
+	// Limiter counts tries to sign in across processes. It may be nil: then they
+	// are counted in this process. One that fails is replaced by that too.
+	Limiter Limiter
+
+	SecureCookies  bool     // the site is reached by https only
+	TrustedProxies []string // addresses or networks whose X-Forwarded-For is believed; none when empty
+	PublicHost     string   // what players connect to; empty: the name in the browser's address bar
+
+	Monitor         http.Handler // the queue monitor, may be nil; serves paths below MonitorPath
+	MonitorReadOnly bool
+	Version         string
+}
+
+// MonitorPath is where Config.Monitor is mounted; it must know it too.
+const MonitorPath = "/admin/queues"
+
+// Server answers every request of the site.
+type Server struct {
+	Config
+	templates *templates
+	static    *static
+	signins   *signinLimits
+	passwords *passwords
+	streams   *streams
+	handler   http.Handler
+}
+
+// New makes a Server. It fails when a template is broken, missing or unused: such
+// a build must not start. It does no other I/O.
+func New(cfg Config) (*Server, error) {
+	if cfg.DB == nil || cfg.Jobs == nil || cfg.Hub == nil || cfg.Key == nil || cfg.Log == nil {
+		return nil, errors.New("webui: the configuration is not complete")
+	}
+	st, err := loadStatic()
+	if err != nil {
+		return nil, err
+	}
+	tpl, err := loadTemplates(st.url)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Config: cfg, static: st, templates: tpl, streams: newStreams(), passwords: newPasswords()}
+	s.signins = newSigninLimits(cfg.Limiter, cfg.Log)
+	engine, err := s.engine()
+	if err != nil {
+		return nil, err
+	}
+	s.handler = s.guard(engine)
+	return s, nil
+}
+
+// Handler serves the whole site.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Close ends every live stream, so that a server's shutdown need not wait for
+// them. Browsers come back by themselves.
+func (s *Server) Close() { s.streams.endAll() }
+
+func (s *Server) engine() (*gin.Engine, error) {
+	gin.SetMode(gin.ReleaseMode) // its debug mode prints to standard output
+	e := gin.New()
+	e.RedirectTrailingSlash, e.RedirectFixedPath = false, false
+	e.HandleMethodNotAllowed = true
+	if err := e.SetTrustedProxies(s.TrustedProxies); err != nil {
+		return nil, fmt.Errorf("trusted proxies: %w", err)
+	}
+	e.Use(s.frame)
+	for _, r := range s.routes() {
+		e.Handle(r.method, r.path, s.page(r.right, r.handle))
+	}
+	e.NoRoute(s.page(anyone, func(*gin.Context) error { return models.ErrNotFound }))
+	e.NoMethod(s.page(anyone, func(*gin.Context) error {
+		return &failure{
+			status: http.StatusMethodNotAllowed, title: "Not possible this way",
+			text: "This address does not take that kind of request. Go back and use the buttons of the page.",
+		}
+	}))
+	return e, nil
+}
+
+// guard stands around everything: a browser that sends a form from another site
+// is refused before any handler runs.
+func (s *Server) guard(next http.Handler) http.Handler {
+	cop := http.NewCrossOriginProtection()
+	cop.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		setSecurityHeaders(w.Header(), r.URL.Path, s.SecureCookies)
+		s.Log.WarnContext(r.Context(), "refused a request from another site", "path", r.URL.Path, "origin", clip(r.Header.Get("Origin"), 200))
+		s.writeFailure(w, r, &failure{
+			status: http.StatusForbidden, title: "Refused",
+			text: "This request came from another site, so nothing was done. Open left4me itself and try there.",
+		})
+	}))
+	return cop.Handler(next)
+}
+
+// healthz says that the process is up; it asks nobody else.
+func (s *Server) healthz(c *gin.Context) error {
+	c.String(http.StatusOK, "ok\n")
+	return nil
+}
+
+// readyz says whether the process can serve: its stores answer.
+func (s *Server) readyz(c *gin.Context) error {
+	ctx, stop := context.WithTimeout(c.Request.Context(), 2*time.Second)
+	defer stop()
+	if err := s.DB.PingContext(ctx); err != nil {
+		s.Log.WarnContext(ctx, "the database does not answer", "err", err)
+		c.String(http.StatusServiceUnavailable, "the database does not answer\n")
+		return nil
+	}
+	if s.Ready != nil {
+		if err := s.Ready(ctx); err != nil {
+			s.Log.WarnContext(ctx, "the queue does not answer", "err", err)
+			c.String(http.StatusServiceUnavailable, "the queue does not answer\n")
+			return nil
+		}
+	}
+	c.String(http.StatusOK, "ok\n")
+	return nil
+}

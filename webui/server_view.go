@@ -1,0 +1,237 @@
+package webui
+
+import (
+	"context"
+	"strconv"
+
+	"left4me/jobs"
+	"left4me/models"
+)
+
+// serverView is a server with what holds it: the card, the head of its page and
+// the other fragments look at the same thing.
+type serverView struct {
+	Server *models.Server
+	Jobs   []jobView // unfinished ones, oldest first
+	Host   string    // what players connect to, without the port
+}
+
+// Holder is the job that has the server, or will have it next.
+func (v serverView) Holder() *jobView {
+	if len(v.Jobs) == 0 {
+		return nil
+	}
+	return &v.Jobs[0]
+}
+
+// last is the newest job that may still happen.
+func (v serverView) last() string {
+	for i := len(v.Jobs) - 1; i >= 0; i-- {
+		if j := v.Jobs[i].Job; j.CancelRequestedAt.IsZero() && j.Kind != (jobs.ApplyBlueprint{}).Kind() {
+			return j.Kind
+		}
+	}
+	return ""
+}
+
+// State is the observed state, or what a job is making of it.
+func (v serverView) State() stateView {
+	if h := v.Holder(); h != nil && h.Job.State == models.JobRunning {
+		switch h.Job.Kind {
+		case jobs.StartServer{}.Kind():
+			return stateView{"Starting", "busy"}
+		case jobs.StopServer{}.Kind():
+			return stateView{"Stopping", "busy"}
+		case jobs.DeleteServer{}.Kind():
+			return stateView{"Being deleted", "busy"}
+		}
+	}
+	switch v.Server.Observed {
+	case models.ServerRunning:
+		return stateView{"Running", "ok"}
+	case models.ServerStarting:
+		return stateView{"Starting", "busy"}
+	case models.ServerStopping:
+		return stateView{"Stopping", "busy"}
+	case models.ServerFailed:
+		return stateView{"Failed", "bad"}
+	case models.ServerUnknown:
+		return stateView{"Unknown", "warn"}
+	case models.ServerAbsent:
+		return stateView{"Never started", "off"}
+	}
+	return stateView{"Stopped", "off"}
+}
+
+// Up says that the game's process is there.
+func (v serverView) Up() bool {
+	return v.Server.Observed == models.ServerRunning || v.Server.Observed == models.ServerStarting
+}
+
+// Deleting says that a job will remove the server.
+func (v serverView) Deleting() bool { return v.last() == (jobs.DeleteServer{}).Kind() }
+
+// CanStop: it is up and nobody stops it yet, or it is about to come up.
+func (v serverView) CanStop() bool {
+	switch v.last() {
+	case jobs.DeleteServer{}.Kind(), jobs.StopServer{}.Kind():
+		return false
+	case jobs.StartServer{}.Kind():
+		return true
+	}
+	return v.Up()
+}
+
+// CanStart is true whenever Stop is not the thing to do.
+func (v serverView) CanStart() bool { return !v.CanStop() && !v.Deleting() }
+
+// Changed says that the blueprint, or the server's own settings, differ from
+// what the host was given.
+func (v serverView) Changed() bool {
+	return v.Server.Blueprint != nil && v.Server.Observed != models.ServerAbsent && v.Server.AppliedRevision != v.Server.Blueprint.Revision
+}
+
+// Waits says that the host has the blueprint as it is now, and that the running
+// game was started before it got it.
+func (v serverView) Waits() bool { return v.Up() && v.Server.Status.Pending && !v.Changed() }
+
+// Trouble is why the server is not as its owner wants it, "" when it is.
+func (v serverView) Trouble() string {
+	s := v.Server
+	switch {
+	case s.Observed == models.ServerFailed && s.Status.Message != "":
+		return s.Status.Message
+	case s.Observed == models.ServerFailed:
+		return "The game ended by itself and is not started again. Its log says why."
+	case len(v.Jobs) > 0:
+		return ""
+	case s.Observed == models.ServerUnknown && s.Status.Message != "":
+		return s.Status.Message
+	case s.Desired == models.ServerRunning && s.Observed == models.ServerStopped:
+		return "You asked for it to run, and it does not. Start it again; its log says why it ended."
+	}
+	return ""
+}
+
+// Hint is a sentence about a state that is fine but not obvious.
+func (v serverView) Hint() string {
+	if v.Up() {
+		return v.Server.Status.Message
+	}
+	return ""
+}
+
+// Live is what the game itself says, nil when it is not up.
+func (v serverView) Live() *models.Live {
+	if !v.Up() {
+		return nil
+	}
+	return v.Server.Status.Live
+}
+
+// Map is the title of the map that is played.
+func (v serverView) Map() string {
+	title, _ := mapTitle(v.Live().Map)
+	return cleanText(title)
+}
+
+// Hue is the class that gives the map its colour.
+func (v serverView) Hue() string {
+	_, hue := mapTitle(v.Live().Map)
+	return "h" + strconv.Itoa(hue)
+}
+
+// Sky is what stands in the place of a map when there is none.
+func (v serverView) Sky() string {
+	switch {
+	case v.Up():
+		return "Loading the game"
+	case v.State().Word == "Starting":
+		return "Getting ready"
+	case v.Server.Observed == models.ServerAbsent:
+		return "Not set up on the host yet"
+	}
+	return "Not running"
+}
+
+// Address is what players type to connect.
+func (v serverView) Address() string { return v.Host + ":" + strconv.Itoa(v.Server.Port) }
+
+// Path is the server's page.
+func (v serverView) Path() string { return "/servers/" + v.Server.Instance }
+
+// rung is one grade of readiness.
+type rung struct{ Name, Class string }
+
+// Ladder shows how far a started server has come: each grade includes those
+// before it.
+func (v serverView) Ladder() []rung {
+	rungs := []rung{{Name: "Process"}, {Name: "Port"}, {Name: "Map"}, {Name: "RCON"}, {Name: "Steam"}}
+	reached := map[string]int{"process": 1, "port": 2, "map": 3, "rcon": 4, "steam": 5}[v.Server.Status.Grade]
+	for i := range rungs {
+		switch {
+		case i < reached:
+			rungs[i].Class = "yes"
+		case i == reached && v.Server.Observed == models.ServerStarting:
+			rungs[i].Class = "next"
+		}
+	}
+	return rungs
+}
+
+// serverViews reads the user's servers with the jobs that hold them.
+func (s *Server) serverViews(ctx context.Context, u *models.User, host string) ([]serverView, error) {
+	list, err := models.Servers(ctx, s.DB, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	unfinished, err := models.Jobs(ctx, s.DB, models.JobFilter{User: u, Unfinished: true, Limit: 500})
+	if err != nil {
+		return nil, err
+	}
+	byServer := map[string][]jobView{}
+	for i := len(unfinished) - 1; i >= 0; i-- { // newest first in the list, oldest first here
+		id := unfinished[i].ServerID
+		byServer[id] = append(byServer[id], jobView{Job: &unfinished[i]})
+	}
+	views := make([]serverView, len(list))
+	for i := range list {
+		views[i] = serverView{Server: &list[i], Jobs: byServer[list[i].ID], Host: host}
+	}
+	return views, nil
+}
+
+// serverView reads one of the user's servers, or returns ErrNotFound.
+func (s *Server) serverView(ctx context.Context, u *models.User, instance, host string) (serverView, error) {
+	srv, err := models.ServerByInstance(ctx, s.DB, u.ID, instance)
+	if err != nil {
+		return serverView{}, err
+	}
+	held, err := models.UnfinishedJobs(ctx, s.DB, srv.ID)
+	if err != nil {
+		return serverView{}, err
+	}
+	return serverView{Server: srv, Jobs: jobViews(held), Host: host}, nil
+}
+
+// The fragments of a server. All but the forms are replaced by the live stream.
+type (
+	serverCard  struct{ serverView }
+	serverHead  struct{ serverView }
+	serverNow   struct{ serverView }
+	changesNote struct{ serverView }
+)
+
+func (serverCard) template() string     { return "server_card.html" }
+func (v serverCard) elementID() string  { return "server-card-" + v.Server.ID }
+func (serverHead) template() string     { return "server_head.html" }
+func (serverHead) elementID() string    { return "server-head" }
+func (serverNow) template() string      { return "server_now.html" }
+func (serverNow) elementID() string     { return "server-now" }
+func (changesNote) template() string    { return "changes_note.html" }
+func (v changesNote) elementID() string { return "changes-" + v.Server.ID }
+
+// ElementID is elementID for the templates, which see only exported methods.
+func (v serverCard) ElementID() string  { return v.elementID() }
+func (v serverHead) ElementID() string  { return v.elementID() }
+func (v changesNote) ElementID() string { return v.elementID() }

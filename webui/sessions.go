@@ -1,0 +1,88 @@
+package webui
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"left4me/models"
+)
+
+type signinPage struct {
+	Layout  layout
+	Name    string
+	Next    string
+	Problem string
+	Note    string
+}
+
+func (signinPage) template() string { return "signin.html" }
+
+func (s *Server) showSignin(c *gin.Context) error {
+	next := localPath(c.Query("next"))
+	if user(c) != nil {
+		return goTo(c, next)
+	}
+	return s.show(c, http.StatusOK, signinPage{Layout: layout{Title: "Sign in"}, Next: next, Note: s.takeFlash(c)})
+}
+
+func (s *Server) signin(c *gin.Context) error {
+	name, password := strings.TrimSpace(c.PostForm("name")), c.PostForm("password")
+	page := signinPage{Layout: layout{Title: "Sign in"}, Name: clip(name, 64), Next: localPath(c.PostForm("next"))}
+	if err := s.signins.try(c.Request.Context(), visitOf(c.Request.Context()).address, name); err != nil {
+		f := publicFailure(err, "")
+		page.Problem = f.text
+		c.Header("Retry-After", strconv.Itoa(max(f.retryAfter, 1)))
+		return s.show(c, f.status, page)
+	}
+	u, err := s.authenticate(c.Request.Context(), name, password)
+	if errors.Is(err, errWrongPassword) {
+		page.Problem = "This name and password do not belong together. Check both and try again."
+		return s.show(c, http.StatusUnprocessableEntity, page)
+	} else if err != nil {
+		return err
+	}
+	if err := s.beginSession(c, u); err != nil {
+		return err
+	}
+	s.signins.succeeded(c.Request.Context(), name)
+	return goTo(c, page.Next)
+}
+
+// beginSession always makes a new token and ends the session that the browser
+// came with: a token that somebody planted there is worth nothing afterwards.
+func (s *Server) beginSession(c *gin.Context, u *models.User) error {
+	if old := s.token(c.Request); old != "" {
+		if err := models.DeleteSession(c.Request.Context(), s.DB, models.SessionID(old)); err != nil {
+			return err
+		}
+	}
+	if err := models.DeleteExpiredSessions(c.Request.Context(), s.DB); err != nil {
+		return err
+	}
+	v := visitOf(c.Request.Context())
+	token, err := models.CreateSession(c.Request.Context(), s.DB, u.ID, v.address, c.Request.UserAgent())
+	if err != nil {
+		return err
+	}
+	by := models.Actor{ID: u.ID, Name: u.Name, Address: v.address}
+	if err := models.Audit(c.Request.Context(), s.DB, by, "session.begin", "user:"+u.Name, ""); err != nil {
+		return err
+	}
+	s.setSession(c, token, int(models.SessionLife.Seconds()))
+	return nil
+}
+
+func (s *Server) signout(c *gin.Context) error {
+	sess := visitOf(c.Request.Context()).session
+	if err := models.DeleteSession(c.Request.Context(), s.DB, sess.ID); err != nil {
+		return err
+	}
+	s.streams.end(func(key streamKey) bool { return key.session == sess.ID })
+	s.setSession(c, "", -1)
+	s.flash(c, "signedout")
+	return goTo(c, "/signin")
+}

@@ -1,0 +1,100 @@
+package webui
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"strings"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+// view is a page or a fragment: one struct that names its template.
+type view interface{ template() string }
+
+// fragment is a piece of a page that the live stream can replace: the element
+// with this id.
+type fragment interface {
+	view
+	elementID() string
+}
+
+// views is every page and fragment. A file in templates/ that none of them names
+// stops the program.
+var views = []view{
+	signinPage{},
+	messagePage{},
+	confirmPage{},
+	accountPage{},
+	serversPage{},
+	newServerPage{},
+	serverPage{},
+	blueprintsPage{},
+	blueprintPage{},
+	gamePage{},
+	jobsPage{},
+	jobPage{},
+	stripView{},
+	toastView{},
+	serverGrid{},
+	serverSummary{},
+	serverCard{},
+	serverHead{},
+	serverNow{},
+	serverForm{},
+	rconView{},
+	changesNote{},
+	blueprintList{},
+	blueprintForm{},
+	blueprintLinked{},
+	argvView{},
+	gameCard{},
+	jobTable{},
+	jobHead{},
+	jobProgress{},
+}
+
+// shared are the files that only define pieces for others.
+var shared = map[string]bool{"layout.html": true, "parts.html": true}
+
+type templates struct{ set *template.Template }
+
+func loadTemplates(assetURL func(string) (string, error)) (*templates, error) {
+	set, err := template.New("").Funcs(templateFuncs(assetURL)).ParseFS(templateFiles, "templates/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("parse templates: %w", err)
+	}
+	named := map[string]bool{}
+	for _, v := range views {
+		if set.Lookup(v.template()) == nil {
+			return nil, fmt.Errorf("template %s of %T does not exist", v.template(), v)
+		}
+		named[v.template()] = true
+	}
+	files, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("list templates: %w", err)
+	}
+	for _, f := range files {
+		if name := strings.TrimPrefix(f, "templates/"); !named[name] && !shared[name] {
+			return nil, fmt.Errorf("template %s belongs to no view", name)
+		}
+	}
+	t := &templates{set: set}
+	// Every page has the same head: this finds a static file that is not there.
+	if _, err := t.render(messagePage{}); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *templates) render(v view) ([]byte, error) {
+	var out bytes.Buffer
+	if err := t.set.ExecuteTemplate(&out, v.template(), v); err != nil {
+		return nil, fmt.Errorf("render %s: %w", v.template(), err)
+	}
+	return out.Bytes(), nil
+}

@@ -1,0 +1,185 @@
+// Package deploy has no code: it is what `make install` lays out. Its test is that
+// the tree, the units and the page about them agree.
+package deploy
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// tree is every path that `make install` promises, with its mode.
+var tree = map[string]string{
+	"opt/left4me/bin/left4me":                              "-rwxr-xr-x",
+	"opt/left4me/bin/l4d2ctl":                              "-rwxr-xr-x",
+	"opt/left4me/bin/left4me-overlay":                      "-rwxr-xr-x",
+	"opt/left4me/share/README.md":                          "-rw-r--r--",
+	"opt/left4me/share/web.env":                            "-rw-r--r--",
+	"opt/left4me/share/worker.env":                         "-rw-r--r--",
+	"usr/local/bin/left4me":                                "L",
+	"usr/local/bin/l4d2ctl":                                "L",
+	"usr/local/lib/systemd/system/left4me-server@.service": "-rw-r--r--",
+	"usr/local/lib/systemd/system/left4me-purge@.service":  "-rw-r--r--",
+	"usr/local/lib/systemd/system/left4me-web.service":     "-rw-r--r--",
+	"usr/local/lib/systemd/system/left4me-worker.service":  "-rw-r--r--",
+	"usr/local/lib/systemd/system/l4d2.slice":              "-rw-r--r--",
+	"usr/local/lib/systemd/system/l4d2-game.slice":         "-rw-r--r--",
+	"usr/local/lib/sysusers.d/left4me.conf":                "-rw-r--r--",
+	"usr/local/lib/tmpfiles.d/left4me.conf":                "-rw-r--r--",
+	"etc/polkit-1/rules.d/50-left4me.rules":                "-rw-r--r--",
+	"etc/left4me/web.env":                                  "-rw-r-----",
+	"etc/left4me/worker.env":                               "-rw-r-----",
+}
+
+// install runs the second half of `make install`, with programs that are none.
+func install(t *testing.T, root string) {
+	t.Helper()
+	bin := t.TempDir()
+	for _, p := range []string{"left4me", "l4d2ctl", "left4me-overlay", "steamsim"} {
+		if err := os.WriteFile(filepath.Join(bin, p), []byte("#!/bin/true\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("../scripts/install", bin)
+	cmd.Env = append(os.Environ(), "DESTDIR="+root)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("install: %v\n%s", err, out)
+	}
+}
+
+func TestInstalledTree(t *testing.T) {
+	root := t.TempDir()
+	install(t, root)
+	found := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		found[rel] = info.Mode().String()
+		if info.Mode()&fs.ModeSymlink != 0 {
+			found[rel] = "L"
+			to, err := os.Readlink(path)
+			if err != nil || to != "/opt/left4me/bin/"+filepath.Base(rel) {
+				t.Errorf("%s is a link to %s (%v)", rel, to, err)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, mode := range tree {
+		if found[path] != mode {
+			t.Errorf("%s: %q, want %s", path, found[path], mode)
+		}
+	}
+	for path := range found {
+		if tree[path] == "" {
+			t.Errorf("%s is installed and not promised", path)
+		}
+	}
+}
+
+// What an operator wrote into an env file survives an update.
+func TestInstallKeepsEnvFiles(t *testing.T) {
+	root := t.TempDir()
+	file := filepath.Join(root, "etc/left4me/web.env")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("MINE=1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	install(t, root)
+	if b, err := os.ReadFile(file); err != nil || string(b) != "MINE=1\n" {
+		t.Errorf("web.env is now %q (%v)", b, err)
+	}
+}
+
+// Every variable that a program takes is explained on the page, and those of web
+// and worker in their example files.
+func TestVariablesAreExplained(t *testing.T) {
+	readme := read(t, "README.md")
+	sources, err := filepath.Glob("../cmd/left4me/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, file := range sources {
+		for _, m := range regexp.MustCompile(`(?:env:|Getenv\()"([A-Z][A-Z0-9_]+)"`).FindAllStringSubmatch(read(t, file), -1) {
+			if m[1] != "PATH" && m[1] != "XDG_DATA_HOME" {
+				known[m[1]] = true
+			}
+		}
+	}
+	if len(known) < 10 {
+		t.Fatalf("found only %d variables in the programs", len(known))
+	}
+	for name := range known {
+		row := regexp.MustCompile("(?m)^\\|[^|]*`" + name + "`[^|]*\\|([^|]*)\\|([^|]*)\\|").FindStringSubmatch(readme)
+		if row == nil {
+			t.Errorf("README.md does not explain %s", name)
+			continue
+		}
+		for i, file := range []string{"env/web.env", "env/worker.env"} {
+			wanted := strings.Contains(row[i+1], "●")
+			has := regexp.MustCompile(`(?m)^#?` + name + `=`).MatchString(read(t, file))
+			if wanted != has {
+				t.Errorf("%s in %s: %v, the page says %v", name, file, has, wanted)
+			}
+		}
+	}
+	for _, file := range []string{"env/web.env", "env/worker.env"} {
+		for _, m := range regexp.MustCompile(`(?m)^#?([A-Z][A-Z0-9_]+)=`).FindAllStringSubmatch(read(t, file), -1) {
+			if !known[m[1]] {
+				t.Errorf("%s has %s, which no program takes", file, m[1])
+			}
+		}
+	}
+}
+
+// Lines that were tried and break the engine, steamcmd or journalctl, and those
+// that work only in one place, with the bug that each would bring back.
+func TestUnitsKeepTheirLessons(t *testing.T) {
+	server, worker := read(t, "systemd/left4me-server@.service"), read(t, "systemd/left4me-worker.service")
+	for unit, text := range map[string]string{"server": server, "worker": worker} {
+		for line, why := range map[string]string{
+			`ProcSubset=`:                     "the engine reads /proc/cpuinfo, journalctl the boot id",
+			`MemoryDenyWriteExecute=`:         "32-bit code relocates its text",
+			`SystemCallArchitectures=native$`: "steamcmd and the engine are 32-bit",
+		} {
+			if regexp.MustCompile(`(?m)^` + line).MatchString(text) {
+				t.Errorf("the unit of the %s has %s: %s", unit, line, why)
+			}
+		}
+	}
+	if unit, _, _ := strings.Cut(server, "\n[Service]\n"); !strings.Contains(unit, "\nStartLimitBurst=") {
+		t.Error("StartLimitBurst= is ignored outside of [Unit], and the server is started again for ever")
+	}
+	if regexp.MustCompile(`(?m)^KillMode=mixed`).MatchString(server) {
+		t.Error("KillMode=mixed kills the game without waiting when systemd believes that it is not its child")
+	}
+	for _, unit := range []string{server, read(t, "systemd/left4me-purge@.service")} {
+		if m := regexp.MustCompile(`(?m)^(EnvironmentFile|Environment|PassEnvironment|WorkingDirectory|RootDirectory)=.*`).FindString(unit); m != "" {
+			t.Errorf("a unit with lines that run as root has %s", m)
+		}
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}

@@ -36,6 +36,11 @@ func main() {
 	}
 	// A reader that went away must not end an operation half way.
 	signal.Ignore(syscall.SIGPIPE)
+	// Under nohup our children would inherit a deaf ear, and a steamcmd would go on
+	// when we are killed. A signal that is caught is not inherited.
+	if signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()

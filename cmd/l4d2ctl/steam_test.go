@@ -349,6 +349,12 @@ func TestGameTellsOfAnUpdate(t *testing.T) {
 	}
 }
 
+func killIt(t *testing.T, cmd *exec.Cmd) {
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A steamcmd that is killed midway leaves a game that is not started, and the next
 // install goes on.
 func TestAnInterruptedUpdateIsNotStarted(t *testing.T) {
@@ -361,11 +367,9 @@ func TestAnInterruptedUpdateIsNotStarted(t *testing.T) {
 				}
 			}
 		},
-		"l4d2ctl is killed": func(t *testing.T, cmd *exec.Cmd) {
-			if err := cmd.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-		},
+		"l4d2ctl is killed": killIt,
+		// steamcmd went on for ever: nobody had told it that SIGHUP counts again.
+		"l4d2ctl is killed under nohup": killIt,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -378,6 +382,10 @@ func TestAnInterruptedUpdateIsNotStarted(t *testing.T) {
 			}
 			r.meets(`{"scenario":"hang","build":"20000001"}`)
 			install := r.as("l4d2ctl", "install")
+			if strings.HasSuffix(name, "nohup") {
+				install.Args = append([]string{"sh", "-c", `trap "" HUP; exec "$0" "$@"`, install.Path}, install.Args[1:]...)
+				install.Path = "/bin/sh"
+			}
 			if err := install.Start(); err != nil {
 				t.Fatal(err)
 			}

@@ -12,10 +12,11 @@ import (
 
 // Limits of a blueprint; the host checks the same again and is the one to trust.
 const (
-	MaxNameLength    = 64 // characters
-	MaxConfigBytes   = 256 << 10
-	MaxArguments     = 128
-	MaxArgumentBytes = 1024
+	MaxNameLength      = 64 // characters
+	MaxConfigBytes     = 256 << 10
+	MaxArguments       = 128
+	MaxArgumentBytes   = 1024
+	MaxStackedOverlays = 100
 )
 
 // Blueprint is what servers are made from: ordered overlays, arguments and

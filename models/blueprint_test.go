@@ -110,7 +110,7 @@ func TestOverlaysKeepTheirOrder(t *testing.T) {
 		var ids []int64
 		for _, o := range []models.Overlay{
 			{UserID: me.ID, Name: "mine", Kind: models.OverlayFiles},
-			{Name: "shared", Kind: models.OverlayManaged},
+			{Name: "shared", Kind: models.OverlayManaged, Definition: models.OverlayDefinition{Recipe: "sourcemod"}},
 			{UserID: other.ID, Name: "theirs", Kind: models.OverlayScript},
 		} {
 			if err := models.CreateOverlay(ctx, db, &o); err != nil {
@@ -119,14 +119,14 @@ func TestOverlaysKeepTheirOrder(t *testing.T) {
 			ids = append(ids, o.ID)
 		}
 		b := modelstest.Blueprint(t, db, me)
-		if err := models.SetBlueprintOverlays(ctx, db, me.ID, b.ID, []int64{ids[1], ids[0]}); err != nil {
+		if err := models.SetBlueprintOverlays(ctx, db, me.ID, b.ID, []models.Stacked{{ID: ids[1]}, {ID: ids[0], Exec: true}}); err != nil {
 			t.Fatal(err)
 		}
 		got, err := models.BlueprintOverlays(ctx, db, b.ID)
-		if err != nil || len(got) != 2 || got[0].ID != ids[1] || got[1].ID != ids[0] {
+		if err != nil || len(got) != 2 || got[0].ID != ids[1] || got[1].ID != ids[0] || got[0].Exec || !got[1].Exec {
 			t.Errorf("order %+v, %v; want %d before %d", got, err, ids[1], ids[0])
 		}
-		for name, list := range map[string][]int64{"somebody else's": {ids[2]}, "one that is not there": {999}, "one twice": {ids[0], ids[0]}} {
+		for name, list := range map[string][]models.Stacked{"somebody else's": {{ID: ids[2]}}, "one that is not there": {{ID: 999}}, "one twice": {{ID: ids[0]}, {ID: ids[0]}}} {
 			if err := models.SetBlueprintOverlays(ctx, db, me.ID, b.ID, list); field(err) != "overlays" {
 				t.Errorf("%s: %v, want a refusal", name, err)
 			}

@@ -51,6 +51,7 @@ type Job struct {
 	Title             string          `bun:"title"`
 	Args              json.RawMessage `bun:"args,type:jsonb"`
 	ServerID          string          `bun:"server_id,nullzero"`
+	OverlayID         int64           `bun:"overlay_id,nullzero"`
 	UserID            string          `bun:"user_id,nullzero"`  // who asked; empty for the system
 	OwnerID           string          `bun:"owner_id,nullzero"` // whose thing it works on
 	State             JobState        `bun:"state"`
@@ -70,8 +71,9 @@ type Job struct {
 	Progress          JobProgress     `bun:"progress,type:jsonb"`
 	LastSeq           int64           `bun:"last_seq"`
 
-	User   *User   `bun:"rel:belongs-to,join:user_id=id"`
-	Server *Server `bun:"rel:belongs-to,join:server_id=id"`
+	User    *User    `bun:"rel:belongs-to,join:user_id=id"`
+	Server  *Server  `bun:"rel:belongs-to,join:server_id=id"`
+	Overlay *Overlay `bun:"rel:belongs-to,join:overlay_id=id"`
 }
 
 // JobProgress is the last thing that is known of a running job: where it is now
@@ -336,6 +338,13 @@ func UnfinishedJobs(ctx context.Context, db bun.IDB, serverID string) ([]Job, er
 	var list []Job
 	err := db.NewSelect().Model(&list).Relation("User").Where("job.server_id = ? AND job.finished_at IS NULL", serverID).
 		OrderExpr("job.id").Limit(50).Scan(ctx)
+	return list, err
+}
+
+// UnfinishedOverlayJobs lists the unfinished jobs of an overlay, oldest first.
+func UnfinishedOverlayJobs(ctx context.Context, db bun.IDB, overlayID int64) ([]Job, error) {
+	var list []Job
+	err := db.NewSelect().Model(&list).Where("overlay_id = ? AND finished_at IS NULL", overlayID).OrderExpr("id").Limit(50).Scan(ctx)
 	return list, err
 }
 

@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -19,21 +20,68 @@ const (
 	OverlayManaged  OverlayKind = "managed"
 )
 
+// MaxScriptBytes bounds a script.
+const MaxScriptBytes = 256 << 10
+
 // Overlay is a directory of content that blueprints stack. Version is the one in
 // use; 0 means that nothing has been built yet.
 type Overlay struct {
 	bun.BaseModel `bun:"table:overlays"`
 
-	ID        int64       `bun:"id,pk"`
-	UserID    string      `bun:"user_id,nullzero"` // empty: shared with everybody
-	Name      string      `bun:"name"`
-	Kind      OverlayKind `bun:"kind"`
-	Version   int64       `bun:"version"`
-	CreatedAt time.Time   `bun:"created_at"`
+	ID         int64             `bun:"id,pk"`
+	UserID     string            `bun:"user_id,nullzero"` // empty: shared with everybody, changed by administrators
+	Name       string            `bun:"name"`
+	Kind       OverlayKind       `bun:"kind"`
+	Version    int64             `bun:"version"`
+	Definition OverlayDefinition `bun:"definition,type:jsonb"`
+	Revision   int64             `bun:"revision"` // counts changes of name and definition, from 1
+	CreatedAt  time.Time         `bun:"created_at"`
+
+	Exec bool `bun:"exec,scanonly"` // in a blueprint's list: its server.cfg is executed; filled by BlueprintOverlays
+}
+
+// OverlayDefinition is what the next version of a script or managed overlay is
+// made of. Workshop items and drafts have tables of their own.
+type OverlayDefinition struct {
+	Script  string            `json:"script,omitempty"`
+	Recipe  string            `json:"recipe,omitempty"`
+	Options map[string]string `json:"options,omitempty"`
 }
 
 // Ref is the overlay's current version as a spec names it, such as 12/v3.
 func (o Overlay) Ref() string { return fmt.Sprintf("%d/v%d", o.ID, o.Version) }
+
+// Subject names the overlay in the audit log.
+func (o Overlay) Subject() string { return fmt.Sprintf("overlay:%d", o.ID) }
+
+// ChangeableBy says whether the user may change the overlay: their own, or a
+// shared one for an administrator.
+func (o Overlay) ChangeableBy(u *User) bool {
+	if o.UserID == "" {
+		return u.Admin
+	}
+	return o.UserID == u.ID
+}
+
+func (o *Overlay) check() error {
+	o.Name = strings.TrimSpace(o.Name)
+	if err := checkTitle("name", o.Name); err != nil {
+		return err
+	}
+	d := &o.Definition
+	d.Script = strings.ReplaceAll(d.Script, "\r\n", "\n") // browsers post CRLF, and bash stumbles over it
+	switch {
+	case len(d.Script) > MaxScriptBytes:
+		return Invalid("script", fmt.Sprintf("The script has %d KB; at most %d KB can be used.", len(d.Script)>>10, MaxScriptBytes>>10))
+	case strings.ContainsRune(d.Script, 0):
+		return Invalid("script", "The script contains a NUL character. Remove it.")
+	case o.Kind == OverlayManaged && d.Recipe == "":
+		return Invalid("recipe", "Choose a recipe.")
+	case o.Kind == OverlayManaged && o.UserID != "":
+		return Invalid("recipe", "Recipes are managed by administrators and shared with everybody.")
+	}
+	return nil
+}
 
 // blueprintOverlay is one row of a blueprint's ordered list.
 type blueprintOverlay struct {
@@ -42,12 +90,13 @@ type blueprintOverlay struct {
 	BlueprintID string `bun:"blueprint_id,pk"`
 	Position    int    `bun:"position,pk"`
 	OverlayID   int64  `bun:"overlay_id"`
+	Exec        bool   `bun:"exec"`
 }
 
 // CreateOverlay checks and inserts an overlay; its id is a number that is never
 // used again, because directories are named by it.
 func CreateOverlay(ctx context.Context, db bun.IDB, o *Overlay) error {
-	if err := checkTitle("name", o.Name); err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
 	return db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
@@ -55,38 +104,147 @@ func CreateOverlay(ctx context.Context, db bun.IDB, o *Overlay) error {
 		if err != nil {
 			return err
 		}
-		o.ID, o.CreatedAt = id, Now()
+		o.ID, o.Revision, o.CreatedAt = id, 1, Now()
 		if _, err := tx.NewInsert().Model(o).Exec(ctx); err != nil {
-			return fmt.Errorf("create overlay: %w", violation(err))
+			return fmt.Errorf("create overlay: %w", nameTaken(err))
 		}
 		return nil
 	})
 }
 
+// UpdateOverlay stores name and definition. ErrConflict when somebody else
+// changed them since o.Revision was read.
+func UpdateOverlay(ctx context.Context, db bun.IDB, o *Overlay) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	res, err := db.NewUpdate().Model(o).Column("name", "definition").Set("revision = revision + 1").
+		Where("id = ? AND revision = ?", o.ID, o.Revision).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("update overlay: %w", nameTaken(err))
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return fmt.Errorf("update overlay %d: %w", o.ID, ErrConflict)
+	}
+	o.Revision++
+	return nil
+}
+
+// nameTaken turns a violated unique name into a sentence for the form.
+func nameTaken(err error) error {
+	if err = violation(err); isTaken(err) {
+		return Invalid("name", "There is an overlay of this name already. Choose another name.")
+	}
+	return err
+}
+
+// DeleteOverlay removes the row with everything that hangs on it. An InvalidError
+// names the blueprints that still stack it.
+func DeleteOverlay(ctx context.Context, tx bun.IDB, id int64) error {
+	uses, err := OverlayUses(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	if len(uses) > 0 {
+		names := make([]string, 0, len(uses))
+		for _, u := range uses[:min(len(uses), 5)] {
+			names = append(names, "“"+u.Blueprint+"”")
+		}
+		return Invalid("", fmt.Sprintf("It is stacked in %d blueprints (%s). Take it out of them first.", len(uses), strings.Join(names, ", ")))
+	}
+	if _, err := tx.NewDelete().Model((*DraftChange)(nil)).Where("overlay_id = ?", id).Exec(ctx); err != nil {
+		return err
+	}
+	if _, err := tx.NewDelete().Model((*Overlay)(nil)).Where("id = ?", id).Exec(ctx); err != nil {
+		return fmt.Errorf("delete overlay: %w", violation(err))
+	}
+	return nil
+}
+
+// OverlayUse is a blueprint that stacks an overlay. Servers counts those that are
+// linked to it.
+type OverlayUse struct {
+	BlueprintID string `bun:"blueprint_id"`
+	Blueprint   string `bun:"blueprint"`
+	UserID      string `bun:"user_id"`
+	Servers     int    `bun:"servers"`
+}
+
+// OverlayUses lists the blueprints that stack an overlay, of every user.
+func OverlayUses(ctx context.Context, db bun.IDB, id int64) ([]OverlayUse, error) {
+	var list []OverlayUse
+	err := db.NewSelect().TableExpr("blueprint_overlays AS bo").
+		Join("JOIN blueprints AS b ON b.id = bo.blueprint_id").
+		ColumnExpr("b.id AS blueprint_id, b.name AS blueprint, b.user_id AS user_id").
+		ColumnExpr("(SELECT COUNT(*) FROM servers AS s WHERE s.blueprint_id = b.id) AS servers").
+		Where("bo.overlay_id = ?", id).OrderExpr("lower(b.name)").Limit(500).Scan(ctx, &list)
+	return list, err
+}
+
 // Overlays lists what the user may stack: their own and the shared ones.
 func Overlays(ctx context.Context, db bun.IDB, userID string) ([]Overlay, error) {
 	var list []Overlay
-	err := db.NewSelect().Model(&list).Where("user_id = ? OR user_id IS NULL", userID).OrderExpr("lower(name)").Limit(500).Scan(ctx)
+	err := db.NewSelect().Model(&list).Where("user_id = ? OR user_id IS NULL", userID).OrderExpr("lower(name), id").Limit(500).Scan(ctx)
+	return list, err
+}
+
+// OverlayByID finds an overlay whoever owns it.
+func OverlayByID(ctx context.Context, db bun.IDB, id int64) (*Overlay, error) {
+	o := new(Overlay)
+	if err := found(db.NewSelect().Model(o).Where("id = ?", id).Scan(ctx)); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// OverlayFor finds an overlay that the user may see: their own or a shared one.
+func OverlayFor(ctx context.Context, db bun.IDB, userID string, id int64) (*Overlay, error) {
+	o := new(Overlay)
+	err := found(db.NewSelect().Model(o).Where("id = ? AND (user_id = ? OR user_id IS NULL)", id, userID).Scan(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// OverlaysOfKind lists every overlay of a kind, of all users, by number.
+func OverlaysOfKind(ctx context.Context, db bun.IDB, kind OverlayKind) ([]Overlay, error) {
+	var list []Overlay
+	err := db.NewSelect().Model(&list).Where("kind = ?", kind).OrderExpr("id").Scan(ctx)
 	return list, err
 }
 
 // BlueprintOverlays returns a blueprint's overlays, uppermost first.
 func BlueprintOverlays(ctx context.Context, db bun.IDB, blueprintID string) ([]Overlay, error) {
 	var list []Overlay
-	err := db.NewSelect().Model(&list).
+	err := db.NewSelect().Model(&list).ColumnExpr("overlay.*, bo.exec").
 		Join("JOIN blueprint_overlays AS bo ON bo.overlay_id = overlay.id").
 		Where("bo.blueprint_id = ?", blueprintID).OrderExpr("bo.position").Scan(ctx)
 	return list, err
 }
 
-// SetBlueprintOverlays replaces a blueprint's list; ids are uppermost first and
-// must be overlays the user may stack.
-func SetBlueprintOverlays(ctx context.Context, tx bun.IDB, userID, blueprintID string, ids []int64) error {
+// Stacked is one entry of a blueprint's list: which overlay, and whether its
+// server.cfg is executed.
+type Stacked struct {
+	ID   int64
+	Exec bool
+}
+
+// SetBlueprintOverlays replaces a blueprint's list; entries are uppermost first
+// and must be overlays the user may stack.
+func SetBlueprintOverlays(ctx context.Context, tx bun.IDB, userID, blueprintID string, list []Stacked) error {
 	if _, err := tx.NewDelete().Model((*blueprintOverlay)(nil)).Where("blueprint_id = ?", blueprintID).Exec(ctx); err != nil {
 		return fmt.Errorf("clear overlays: %w", err)
 	}
-	if len(ids) == 0 {
+	if len(list) == 0 {
 		return nil
+	}
+	if len(list) > MaxStackedOverlays {
+		return Invalid("overlays", fmt.Sprintf("At most %d overlays can be stacked.", MaxStackedOverlays))
+	}
+	rows, ids := make([]blueprintOverlay, len(list)), make([]int64, len(list))
+	for i, o := range list {
+		rows[i], ids[i] = blueprintOverlay{BlueprintID: blueprintID, Position: i, OverlayID: o.ID, Exec: o.Exec}, o.ID
 	}
 	n, err := tx.NewSelect().Model((*Overlay)(nil)).Where("id IN (?)", bun.List(ids)).
 		Where("user_id = ? OR user_id IS NULL", userID).Count(ctx)
@@ -95,10 +253,6 @@ func SetBlueprintOverlays(ctx context.Context, tx bun.IDB, userID, blueprintID s
 	}
 	if int(n) != len(ids) {
 		return Invalid("overlays", "One of the overlays does not exist or is listed twice. Reload the page and choose again.")
-	}
-	rows := make([]blueprintOverlay, len(ids))
-	for i, id := range ids {
-		rows[i] = blueprintOverlay{BlueprintID: blueprintID, Position: i, OverlayID: id}
 	}
 	if _, err := tx.NewInsert().Model(&rows).Exec(ctx); err != nil {
 		return fmt.Errorf("set overlays: %w", violation(err))

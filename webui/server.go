@@ -31,6 +31,10 @@ type Config struct {
 	Key  *models.SecretKey
 	Log  *slog.Logger
 
+	// Content is the overlays on the host. It may be nil: then their pages say that
+	// files cannot be shown here.
+	Content Content
+
 	// Ready may be nil. It says whether what the pages need beside the database
 	// answers; /readyz asks it.
 	Ready func(context.Context) error

@@ -17,6 +17,9 @@ const (
 	EventProgress EventType = "progress" // how far the current phase is: a last value, not history
 	EventState    EventType = "state"    // a server's status
 	EventGame     EventType = "game"     // what is installed
+	EventVersion  EventType = "version"  // a version of an overlay: published, found or collected
+	EventItem     EventType = "item"     // a workshop item
+	EventFinding  EventType = "finding"  // what the gate says of a file
 	EventResult   EventType = "result"   // how it ended
 )
 
@@ -51,6 +54,11 @@ type Event struct {
 
 	// game
 	Game *Game `json:"game,omitempty"`
+
+	// version, item and finding
+	Version *Version `json:"version,omitempty"`
+	Item    *Item    `json:"item,omitempty"`
+	Finding *Finding `json:"finding,omitempty"`
 
 	// result
 	Result *Result `json:"result,omitempty"`

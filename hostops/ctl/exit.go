@@ -30,6 +30,10 @@ var (
 	ErrUnfit        = errors.New("doctor found a problem")
 	ErrCancelled    = errors.New("cancelled")
 	ErrNotPermitted = errors.New("not permitted")
+	ErrContent      = errors.New("the content was refused")
+	ErrBuild        = errors.New("the script failed")
+	ErrLimit        = errors.New("the script reached a limit")
+	ErrNoOverlay    = errors.New("no such overlay version")
 )
 
 // exitCodes is the one table of our own exit codes. Where sysexits.h has a
@@ -57,6 +61,10 @@ var exitCodes = []struct {
 	{91, ErrGameFailed},
 	{92, ErrUnfit},
 	{93, ErrNotPermitted},
+	{94, ErrContent},
+	{95, ErrBuild},
+	{96, ErrLimit},
+	{97, ErrNoOverlay},
 	{130, ErrCancelled}, // what a shell shows for SIGINT
 }
 

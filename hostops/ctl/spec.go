@@ -14,6 +14,9 @@ type Spec struct {
 	Port int `json:"port" yaml:"port"`
 	// Overlays are refs below overlays/, uppermost first, such as 12/v3.
 	Overlays []string `json:"overlays,omitempty" yaml:"overlays,omitempty"`
+	// Exec lists those of Overlays whose own cfg/server.cfg is executed before
+	// Config, the lowest first, so that upper ones win.
+	Exec []string `json:"exec,omitempty" yaml:"exec,omitempty"`
 	// Arguments is an argv, never a shell string.
 	Arguments []string `json:"arguments,omitempty" yaml:"arguments,omitempty"`
 	// Hostname is the name in the server browser; empty leaves it to the config.

@@ -1,0 +1,77 @@
+package models
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+// DraftChange is one change of a files overlay that is not published yet. Op,
+// Path and Target are ctl.FileChange's.
+type DraftChange struct {
+	bun.BaseModel `bun:"table:draft_changes"`
+
+	OverlayID int64     `bun:"overlay_id,pk"`
+	Seq       int64     `bun:"seq,pk"`
+	Op        string    `bun:"op"`
+	Path      string    `bun:"path"`
+	Target    string    `bun:"target"`
+	UploadID  string    `bun:"upload_id,nullzero"`
+	Name      string    `bun:"name"` // what an upload was called
+	Size      int64     `bun:"size"`
+	At        time.Time `bun:"at"`
+}
+
+// MaxDraftChanges bounds a draft; publishing empties it.
+const MaxDraftChanges = 5000
+
+// AddDraftChanges appends changes in order and numbers them.
+func AddDraftChanges(ctx context.Context, tx bun.IDB, overlayID int64, changes []DraftChange) error {
+	var last int64
+	if err := tx.NewSelect().Model((*DraftChange)(nil)).ColumnExpr("COALESCE(MAX(seq), 0)").Where("overlay_id = ?", overlayID).Scan(ctx, &last); err != nil {
+		return err
+	}
+	n, err := tx.NewSelect().Model((*DraftChange)(nil)).Where("overlay_id = ?", overlayID).Count(ctx)
+	if err != nil {
+		return err
+	}
+	if int(n)+len(changes) > MaxDraftChanges {
+		return Invalid("draft", fmt.Sprintf("A draft holds at most %d changes. Publish it, then go on.", MaxDraftChanges))
+	}
+	for i := range changes {
+		changes[i].OverlayID, changes[i].Seq, changes[i].At = overlayID, last+int64(i)+1, Now()
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	if _, err := tx.NewInsert().Model(&changes).Exec(ctx); err != nil {
+		return fmt.Errorf("add to the draft: %w", violation(err))
+	}
+	return nil
+}
+
+// DraftChanges lists an overlay's draft in order.
+func DraftChanges(ctx context.Context, db bun.IDB, overlayID int64) ([]DraftChange, error) {
+	var list []DraftChange
+	err := db.NewSelect().Model(&list).Where("overlay_id = ?", overlayID).OrderExpr("seq").Limit(MaxDraftChanges).Scan(ctx)
+	return list, err
+}
+
+// DropDraft removes the changes up to and including seq; those that came while
+// they were published stay. It returns the uploads that nothing holds any more.
+func DropDraft(ctx context.Context, tx bun.IDB, overlayID, seq int64) ([]string, error) {
+	var ids []string
+	err := tx.NewSelect().Model((*DraftChange)(nil)).ColumnExpr("DISTINCT upload_id").
+		Where("overlay_id = ? AND seq <= ? AND upload_id IS NOT NULL", overlayID, seq).
+		Where("upload_id NOT IN (SELECT d.upload_id FROM draft_changes AS d WHERE d.overlay_id = ? AND d.seq > ? AND d.upload_id IS NOT NULL)", overlayID, seq).
+		Scan(ctx, &ids)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.NewDelete().Model((*DraftChange)(nil)).Where("overlay_id = ? AND seq <= ?", overlayID, seq).Exec(ctx); err != nil {
+		return nil, err
+	}
+	return ids, nil
+}

@@ -1,0 +1,45 @@
+package webui
+
+import (
+	"io"
+
+	"left4me/hostops/ctl"
+)
+
+// Content is what pages see of the overlays on their host, and where uploads go.
+// Published versions are read only; the only thing that is ever written is an
+// upload's own file, named by its id. No method takes a path outside a version.
+//
+// A version or file that is not there is fs.ErrNotExist.
+type Content interface {
+	// Manifest is a version with its list of files. Collected versions have one.
+	Manifest(overlay, version int64) (*ctl.Manifest, error)
+	// Open opens a regular file of a version for reading.
+	Open(overlay, version int64, path string) (File, error)
+	// Stack says what a game with these refs, uppermost first, would see of the
+	// folder dir, which is "" for the top.
+	Stack(refs []string, dir string) (*ctl.Stack, error)
+	// ServerCfg renders cfg/server.cfg as l4d2ctl initialize would write it, with
+	// the RCON password masked, and what of the user's text loses against it.
+	ServerCfg(spec ctl.Spec) (text string, notices []string, err error)
+	// Image opens the picture of a workshop item, and says what type it is.
+	Image(item string) (f File, contentType string, err error)
+	// Recipes lists the shipped recipes.
+	Recipes() []ctl.Recipe
+
+	// Append writes a chunk of an upload at offset and returns how many bytes the
+	// upload has then. A chunk that begins beyond the end is refused.
+	Append(upload string, offset int64, chunk io.Reader) (int64, error)
+	// OpenUpload opens a finished upload for reading.
+	OpenUpload(upload string) (File, error)
+	// RemoveUpload forgets an upload; one that is not there is no error.
+	RemoveUpload(upload string) error
+	// Room is how many bytes uploads may still take on the host's disk.
+	Room() (int64, error)
+}
+
+// File is an open file that can be served in parts.
+type File interface {
+	io.ReadSeekCloser
+	Size() int64
+}

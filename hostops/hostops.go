@@ -24,6 +24,10 @@ const (
 	dirOverlays     = "overlays"
 	dirInstances    = "instances"
 	dirSteam        = "steam"
+	dirWorkshop     = "workshop"
+	dirUploads      = "uploads"
+	dirBuilds       = "builds"
+	dirTemp         = "tmp"
 	dirLocks        = "instances/.locks" // no instance name begins with a dot
 )
 
@@ -36,6 +40,10 @@ type Host struct {
 	Emit       func(ctl.Event)       // receives every event; must not be nil
 	Wait       time.Duration         // how long to wait for another operation on the same thing
 	Verb       string                // the command under way: what others are told while it holds a lock
+
+	SteamAPI      string   // base URL of Steam's Web API
+	WorkshopHosts []string // HOST:PORT that workshop files may come from beside Steam's own, over plain http too
+	Mirror        string   // base URL of a mirror that recipes fetch from instead of the original sites; may be empty
 }
 
 func (h *Host) path(elem ...string) string {

@@ -49,12 +49,15 @@ func main() {
 
 // cli is the grammar. The seven commands that scripts rely on keep exactly it.
 type cli struct {
-	Root       string        `default:"/var/lib/left4me" env:"LEFT4ME_ROOT" placeholder:"DIR" help:"State root (${default}, env ${env})."`
-	Supervisor string        `default:"auto" enum:"systemd,rootless,auto" env:"LEFT4ME_SUPERVISOR" help:"Who keeps the games running: systemd, rootless or auto (env ${env})."`
-	Events     string        `default:"text" enum:"json,text" help:"How to print: text for people, json for programs, one object a line."`
-	Steamcmd   string        `env:"LEFT4ME_STEAMCMD" placeholder:"PATH" help:"Where steamcmd.sh is (ROOT/steam/steamcmd.sh, env ${env})."`
-	User       string        `env:"LEFT4ME_USER" placeholder:"NAME" help:"User to become when started as root without systemd (env ${env})."`
-	Wait       time.Duration `default:"0s" placeholder:"TIME" help:"How long to wait when another operation is under way on the same thing, such as 30s."`
+	Root          string        `default:"/var/lib/left4me" env:"LEFT4ME_ROOT" placeholder:"DIR" help:"State root (${default}, env ${env})."`
+	Supervisor    string        `default:"auto" enum:"systemd,rootless,auto" env:"LEFT4ME_SUPERVISOR" help:"Who keeps the games running: systemd, rootless or auto (env ${env})."`
+	Events        string        `default:"text" enum:"json,text" help:"How to print: text for people, json for programs, one object a line."`
+	Steamcmd      string        `env:"LEFT4ME_STEAMCMD" placeholder:"PATH" help:"Where steamcmd.sh is (ROOT/steam/steamcmd.sh, env ${env})."`
+	User          string        `env:"LEFT4ME_USER" placeholder:"NAME" help:"User to become when started as root without systemd (env ${env})."`
+	SteamAPI      string        `name:"steam-api" default:"https://api.steampowered.com" env:"LEFT4ME_STEAM_API" placeholder:"URL" help:"Where Steam's Web API is (env ${env})."`
+	WorkshopHosts []string      `env:"LEFT4ME_WORKSHOP_HOSTS" placeholder:"HOST:PORT" help:"Where workshop files may come from beside Steam's own hosts (env ${env})."`
+	Mirror        string        `env:"LEFT4ME_MIRROR" placeholder:"URL" help:"A mirror that recipes fetch from instead of the original sites (env ${env})."`
+	Wait          time.Duration `default:"0s" placeholder:"TIME" help:"How long to wait when another operation is under way on the same thing, such as 30s."`
 
 	Install    installCmd    `cmd:"" help:"Install the game, or bring it up to date."`
 	Initialize initializeCmd `cmd:"" help:"Check a spec and make it a server's; the next start uses it."`

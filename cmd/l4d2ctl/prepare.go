@@ -52,7 +52,7 @@ func prepare(c *cli, env *environment, parsed *kong.Context) error {
 	}
 	env.host = &hostops.Host{
 		Root: root, Steamcmd: steamcmd, Wait: c.Wait, Verb: verb, Emit: env.out.emit,
-		Supervisor: keeper,
+		Supervisor: keeper, SteamAPI: c.SteamAPI, WorkshopHosts: c.WorkshopHosts, Mirror: c.Mirror,
 	}
 	return nil
 }

@@ -50,9 +50,15 @@ type Client struct {
 	log   *slog.Logger
 }
 
-// NewClient makes a client on stores that stay the caller's.
+// NewClient makes a client on stores that stay the caller's. Without a Redis (nil)
+// it only writes rows and can do nothing but Enqueue: a worker finds them within a
+// second.
 func NewClient(db *bun.DB, rdb *redis.Client, log *slog.Logger) *Client {
-	return &Client{db: db, rdb: rdb, tasks: asynq.NewClientFromRedisClient(rdb), log: log}
+	c := &Client{db: db, rdb: rdb, log: log}
+	if rdb != nil {
+		c.tasks = asynq.NewClientFromRedisClient(rdb)
+	}
+	return c
 }
 
 // Enqueue records args as a job in one transaction with the change it stands
@@ -69,39 +75,56 @@ func (c *Client) Enqueue(ctx context.Context, by models.Actor, args Args) (*mode
 // EnqueueWith runs change first, in the same transaction as the jobs that it
 // asks for: either all of it happens or nothing.
 func (c *Client) EnqueueWith(ctx context.Context, by models.Actor, change func(context.Context, bun.Tx) ([]Args, error)) ([]*models.Job, error) {
-	var (
-		asked []*models.Job
-		fresh []*models.Job
-		moved []models.Job
-	)
+	var b batch
 	err := c.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		asked, fresh, moved = nil, nil, nil
+		b = batch{}
 		list, err := change(ctx, tx)
 		if err != nil {
 			return err
 		}
-		for _, args := range list {
-			p, err := args.plan(ctx, tx, by)
-			if err != nil {
-				return err
-			}
-			moved = append(moved, p.touched...)
-			if p.same != nil {
-				asked = append(asked, p.same)
-				continue
-			}
-			if err := insert(ctx, tx, by, args, p); err != nil {
-				return err
-			}
-			asked, fresh = append(asked, &p.job), append(fresh, &p.job)
-		}
-		return nil
+		return b.add(ctx, tx, by, list)
 	})
 	if err != nil {
 		return nil, err
 	}
-	c.announce(ctx, fresh, moved)
-	return asked, nil
+	c.announce(ctx, b)
+	return b.asked, nil
+}
+
+// EnqueueIn records jobs in a transaction that is the caller's, who calls announce
+// once it is committed.
+func (c *Client) EnqueueIn(ctx context.Context, tx bun.Tx, by models.Actor, list ...Args) (announce func(context.Context), err error) {
+	var b batch
+	if err := b.add(ctx, tx, by, list); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) { c.announce(ctx, b) }, nil
+}
+
+// batch is what one transaction asked for.
+type batch struct {
+	asked []*models.Job // in the order of asking
+	fresh []*models.Job // those that were not under way already
+	moved []models.Job  // those that were cancelled to make way
+}
+
+func (b *batch) add(ctx context.Context, tx bun.Tx, by models.Actor, list []Args) error {
+	for _, args := range list {
+		p, err := args.plan(ctx, tx, by)
+		if err != nil {
+			return err
+		}
+		b.moved = append(b.moved, p.touched...)
+		if p.same != nil {
+			b.asked = append(b.asked, p.same)
+			continue
+		}
+		if err := insert(ctx, tx, by, args, p); err != nil {
+			return err
+		}
+		b.asked, b.fresh = append(b.asked, &p.job), append(b.fresh, &p.job)
+	}
+	return nil
 }
 
 func insert(ctx context.Context, tx bun.Tx, by models.Actor, args Args, p *plan) error {
@@ -122,27 +145,37 @@ func insert(ctx context.Context, tx bun.Tx, by models.Actor, args Args, p *plan)
 
 // announce wakes workers and tells pages. Nothing here may fail the click: the
 // reconciler finds a job that was never pushed, and pages re-read rows.
-func (c *Client) announce(ctx context.Context, fresh []*models.Job, moved []models.Job) {
+func (c *Client) announce(ctx context.Context, b batch) {
+	if c.rdb == nil {
+		return
+	}
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer stop()
-	for _, j := range fresh {
+	for _, j := range b.fresh {
 		if err := Push(ctx, c.tasks, models.Wake{ID: j.ID, Kind: j.Kind, Host: j.Host, Pool: j.Pool, Attempt: j.Attempt}, ""); err != nil {
 			c.log.WarnContext(ctx, "could not wake a worker; the reconciler will", "job", j.ID, "err", err)
 		}
 		c.changed(ctx, j)
 	}
-	for i := range moved {
-		c.changed(ctx, &moved[i])
-		if !moved[i].Finished() {
-			c.control(ctx, Control{Cancel: moved[i].ID})
+	for i := range b.moved {
+		c.changed(ctx, &b.moved[i])
+		if !b.moved[i].Finished() {
+			c.control(ctx, Control{Cancel: b.moved[i].ID})
 		}
 	}
 }
 
 func (c *Client) changed(ctx context.Context, j *models.Job) {
-	if err := Publish(ctx, c.rdb, Message{Topics: JobTopics(j), Change: true}); err != nil {
+	if err := c.publish(ctx, Message{Topics: JobTopics(j), Change: true}); err != nil {
 		c.log.WarnContext(ctx, "could not announce a job", "job", j.ID, "err", err)
 	}
+}
+
+func (c *Client) publish(ctx context.Context, m Message) error {
+	if c.rdb == nil {
+		return nil
+	}
+	return Publish(ctx, c.rdb, m)
 }
 
 func (c *Client) control(ctx context.Context, m Control) {

@@ -56,6 +56,16 @@ func TopicJobs(userID string) string { return "jobs:" + userID }
 // TopicGame is the installation and the host it is on.
 func TopicGame() string { return "game" }
 
+// TopicOverlay is one overlay: its row, versions, items, draft and jobs.
+func TopicOverlay(id int64) string { return "overlay:" + strconv.FormatInt(id, 10) }
+
+// TopicOverlays is every overlay of a user; with "" every shared one. Who lists
+// overlays listens to both.
+func TopicOverlays(userID string) string { return "overlays:" + userID }
+
+// TopicBlueprint is one blueprint: what it stacks got another version.
+func TopicBlueprint(id string) string { return "blueprint:" + id }
+
 // JobTopics are the topics that a change of a job concerns.
 func JobTopics(j *models.Job) []string {
 	topics := []string{TopicJob(j.ID), TopicJobs("")}
@@ -67,6 +77,9 @@ func JobTopics(j *models.Job) []string {
 	}
 	if j.ServerID != "" {
 		topics = append(topics, TopicServer(j.ServerID))
+	}
+	if j.OverlayID != 0 {
+		topics = append(topics, TopicOverlay(j.OverlayID), TopicOverlays(j.OwnerID))
 	}
 	if j.Kind == (InstallGame{}).Kind() {
 		topics = append(topics, TopicGame())

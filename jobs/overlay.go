@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -129,4 +130,41 @@ func planAlone(ctx context.Context, tx bun.Tx, kind, title string, tries int) (*
 		p.same = &waiting[n-1]
 	}
 	return p, nil
+}
+
+// OverlayTopics are the topics that a change of an overlay's content concerns:
+// its own page, the lists, and the blueprints and servers that take its new
+// version at their next start.
+func OverlayTopics(ctx context.Context, db bun.IDB, o *models.Overlay) ([]string, error) {
+	topics := []string{TopicOverlay(o.ID), TopicOverlays(o.UserID)}
+	blueprints, servers, err := models.OverlayReach(ctx, db, o.ID)
+	if err != nil {
+		return topics, err
+	}
+	for _, id := range blueprints {
+		topics = append(topics, TopicBlueprint(id))
+	}
+	for _, id := range servers {
+		topics = append(topics, TopicServer(id))
+	}
+	return topics, nil
+}
+
+// OverlayChanged tells pages that an overlay's definition, items, draft or current
+// version changed. It is called after the commit and fails nothing: pages that
+// miss it read rows.
+func (c *Client) OverlayChanged(ctx context.Context, id int64) {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer stop()
+	o, err := models.OverlayByID(ctx, c.db, id)
+	if err != nil {
+		return // deleted meanwhile
+	}
+	topics, err := OverlayTopics(ctx, c.db, o)
+	if err == nil {
+		err = c.publish(ctx, Message{Topics: topics, Change: true})
+	}
+	if err != nil {
+		c.log.WarnContext(ctx, "could not announce an overlay", "overlay", id, "err", err)
+	}
 }

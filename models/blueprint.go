@@ -2,6 +2,7 @@ package models
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -30,7 +31,8 @@ type Blueprint struct {
 	Name      string    `bun:"name"`
 	Arguments []string  `bun:"arguments,type:jsonb"`
 	Config    string    `bun:"config"`
-	Revision  int64     `bun:"revision"` // counts changes, from 1
+	Revision  int64     `bun:"revision"` // counts what changes for its servers, from 1: saves and new versions of its overlays
+	Edits     int64     `bun:"edits"`    // counts saves, from 1: what guards against a save over somebody else's
 	CreatedAt time.Time `bun:"created_at"`
 	UpdatedAt time.Time `bun:"updated_at"`
 
@@ -83,7 +85,7 @@ func CreateBlueprint(ctx context.Context, db bun.IDB, b *Blueprint) error {
 	if err := b.check(); err != nil {
 		return err
 	}
-	b.ID, b.Revision, b.CreatedAt = NewID(), 1, Now()
+	b.ID, b.Revision, b.Edits, b.CreatedAt = NewID(), 1, 1, Now()
 	b.UpdatedAt = b.CreatedAt
 	if b.Arguments == nil {
 		b.Arguments = []string{}
@@ -94,9 +96,9 @@ func CreateBlueprint(ctx context.Context, db bun.IDB, b *Blueprint) error {
 	return nil
 }
 
-// UpdateBlueprint stores b's name, arguments and config if its revision is still
-// the stored one, and counts the revision up. ErrConflict means that somebody
-// else saved in between.
+// UpdateBlueprint stores b's name, arguments and config if its edits are still the
+// stored ones, and counts edits and revision up. ErrConflict means that somebody
+// else saved in between; an overlay's new version is no such save.
 func UpdateBlueprint(ctx context.Context, db bun.IDB, b *Blueprint) error {
 	if err := b.check(); err != nil {
 		return err
@@ -104,14 +106,36 @@ func UpdateBlueprint(ctx context.Context, db bun.IDB, b *Blueprint) error {
 	if b.Arguments == nil {
 		b.Arguments = []string{}
 	}
-	seen := b.Revision
-	b.Revision, b.UpdatedAt = seen+1, Now()
-	res, err := db.NewUpdate().Model(b).Column("name", "arguments", "config", "revision", "updated_at").
-		Where("id = ? AND revision = ?", b.ID, seen).Exec(ctx)
-	if err := oneRow(res, err); err != nil {
-		b.Revision = seen
-		return blueprintNameTaken(b, err)
+	return saveBlueprint(ctx, db, b, "name", "arguments", "config")
+}
+
+// UpdateBlueprintOverlays replaces b's list, uppermost first, under the same guard
+// as UpdateBlueprint.
+func UpdateBlueprintOverlays(ctx context.Context, tx bun.IDB, b *Blueprint, list []Stacked) error {
+	if err := saveBlueprint(ctx, tx, b); err != nil {
+		return err
 	}
+	return SetBlueprintOverlays(ctx, tx, b.UserID, b.ID, list)
+}
+
+// saveBlueprint stores the named columns and counts the save. The revision is
+// counted up from whatever is stored: versions may have been published since b
+// was read.
+func saveBlueprint(ctx context.Context, db bun.IDB, b *Blueprint, columns ...string) error {
+	var now struct{ Edits, Revision int64 }
+	at := Now()
+	q := db.NewUpdate().Model(b).Set("edits = edits + 1, revision = revision + 1, updated_at = ?", at)
+	if len(columns) > 0 {
+		q = q.Column(columns...)
+	}
+	err := found(q.Where("id = ? AND edits = ?", b.ID, b.Edits).Returning("edits, revision").Scan(ctx, &now))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return fmt.Errorf("save blueprint: %w", ErrConflict)
+	case err != nil:
+		return blueprintNameTaken(b, violation(err))
+	}
+	b.Edits, b.Revision, b.UpdatedAt = now.Edits, now.Revision, at
 	return nil
 }
 

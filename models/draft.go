@@ -29,9 +29,15 @@ const MaxDraftChanges = 5000
 
 // AddDraftChanges appends changes in order and numbers them.
 func AddDraftChanges(ctx context.Context, tx bun.IDB, overlayID int64, changes []DraftChange) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	// Taking the numbers locks the overlay's row, so drafts grow one after another.
 	var last int64
-	if err := tx.NewSelect().Model((*DraftChange)(nil)).ColumnExpr("COALESCE(MAX(seq), 0)").Where("overlay_id = ?", overlayID).Scan(ctx, &last); err != nil {
-		return err
+	err := tx.NewUpdate().Model((*Overlay)(nil)).Set("draft_seq = draft_seq + ?", len(changes)).
+		Where("id = ?", overlayID).Returning("draft_seq").Scan(ctx, &last)
+	if err != nil {
+		return fmt.Errorf("add to the draft of overlay %d: %w", overlayID, found(err))
 	}
 	n, err := tx.NewSelect().Model((*DraftChange)(nil)).Where("overlay_id = ?", overlayID).Count(ctx)
 	if err != nil {
@@ -40,11 +46,9 @@ func AddDraftChanges(ctx context.Context, tx bun.IDB, overlayID int64, changes [
 	if int(n)+len(changes) > MaxDraftChanges {
 		return Invalid("draft", fmt.Sprintf("A draft holds at most %d changes. Publish it, then go on.", MaxDraftChanges))
 	}
+	last -= int64(len(changes))
 	for i := range changes {
 		changes[i].OverlayID, changes[i].Seq, changes[i].At = overlayID, last+int64(i)+1, Now()
-	}
-	if len(changes) == 0 {
-		return nil
 	}
 	if _, err := tx.NewInsert().Model(&changes).Exec(ctx); err != nil {
 		return fmt.Errorf("add to the draft: %w", violation(err))

@@ -34,7 +34,8 @@ type Overlay struct {
 	Kind       OverlayKind       `bun:"kind"`
 	Version    int64             `bun:"version"`
 	Definition OverlayDefinition `bun:"definition,type:jsonb"`
-	Revision   int64             `bun:"revision"` // counts changes of name and definition, from 1
+	Revision   int64             `bun:"revision"`  // counts changes of name and definition, from 1
+	DraftSeq   int64             `bun:"draft_seq"` // the number of the last change that its draft ever had
 	CreatedAt  time.Time         `bun:"created_at"`
 
 	Exec bool `bun:"exec,scanonly"` // in a blueprint's list: its server.cfg is executed; filled by BlueprintOverlays
@@ -179,6 +180,18 @@ func OverlayUses(ctx context.Context, db bun.IDB, id int64) ([]OverlayUse, error
 		ColumnExpr("(SELECT COUNT(*) FROM servers AS s WHERE s.blueprint_id = b.id) AS servers").
 		Where("bo.overlay_id = ?", id).OrderExpr("lower(b.name)").Limit(500).Scan(ctx, &list)
 	return list, err
+}
+
+// OverlayReach lists the blueprints that stack an overlay and the servers that are
+// linked to them, of every user.
+func OverlayReach(ctx context.Context, db bun.IDB, id int64) (blueprintIDs, serverIDs []string, err error) {
+	err = db.NewSelect().Model((*blueprintOverlay)(nil)).Column("blueprint_id").Where("overlay_id = ?", id).Scan(ctx, &blueprintIDs)
+	if err != nil || len(blueprintIDs) == 0 {
+		return nil, nil, err
+	}
+	err = db.NewSelect().Model((*Server)(nil)).Column("id").
+		Where("blueprint_id IN (SELECT blueprint_id FROM blueprint_overlays WHERE overlay_id = ?)", id).Scan(ctx, &serverIDs)
+	return blueprintIDs, serverIDs, err
 }
 
 // Overlays lists what the user may stack: their own and the shared ones.

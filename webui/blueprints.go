@@ -66,7 +66,7 @@ type blueprintForm struct {
 	Name      string
 	Arguments string
 	Config    string
-	Revision  int64
+	Edits     int64
 	Argv      argvView
 	Saved     bool
 	Linked    int
@@ -158,10 +158,10 @@ func (s *Server) showNewBlueprint(c *gin.Context, status int, f blueprintForm) e
 // arguments is an InvalidError.
 func readBlueprintForm(c *gin.Context, b *models.Blueprint) (blueprintForm, error) {
 	f := blueprintForm{Name: c.PostForm("name"), Arguments: c.PostForm("arguments"), Config: c.PostForm("config")}
-	f.Revision, _ = strconv.ParseInt(c.PostForm("revision"), 10, 64) // 0 is no revision: it conflicts
+	f.Edits, _ = strconv.ParseInt(c.PostForm("edits"), 10, 64) // 0 is never stored: it conflicts
 	f.Argv = argvOf(f.Arguments)
 	argv, err := models.SplitArguments(f.Arguments)
-	b.Name, b.Arguments, b.Config, b.Revision = f.Name, argv, f.Config, f.Revision
+	b.Name, b.Arguments, b.Config, b.Edits = f.Name, argv, f.Config, f.Edits
 	return f, err
 }
 
@@ -197,7 +197,7 @@ func (s *Server) showBlueprint(c *gin.Context) error {
 func formOf(b *models.Blueprint) blueprintForm {
 	return blueprintForm{
 		Path: "/blueprints/" + b.ID, Name: b.Name, Arguments: models.JoinArguments(b.Arguments), Config: b.Config,
-		Revision: b.Revision, Argv: argvView{Argv: b.Arguments},
+		Edits: b.Edits, Argv: argvView{Argv: b.Arguments},
 	}
 }
 
@@ -249,9 +249,9 @@ func (s *Server) editBlueprint(c *gin.Context) error {
 }
 
 func (s *Server) saveBlueprint(c *gin.Context, b *models.Blueprint) error {
-	seen := b.Revision
+	seen := b.Edits
 	return s.DB.RunInTx(c.Request.Context(), nil, func(ctx context.Context, tx bun.Tx) error {
-		b.Revision = seen
+		b.Edits = seen
 		if err := models.UpdateBlueprint(ctx, tx, b); err != nil {
 			return err
 		}

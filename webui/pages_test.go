@@ -354,7 +354,7 @@ func TestBlueprintPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.get(path).want(t, 200, "Has it as it is now.")
-	form := url.Values{"name": {"Competitive"}, "config": {"sv_alltalk 0"}, "revision": {"1"}}
+	form := url.Values{"name": {"Competitive"}, "config": {"sv_alltalk 0"}, "edits": {"1"}}
 	b.post(path, form).want(t, 303)
 	b.get(path).want(t, 200, "Changes pending", "takes the changes at its next start", "/apply")
 	b.get("/servers/"+srv.Instance).want(t, 200, "Its blueprint has changed.")

@@ -41,7 +41,7 @@ func TestBrowserServersInEveryState(t *testing.T) {
 	s.startNow(coop)
 	s.startNow(idle)
 	s.post("/servers/"+idle+"/stop", nil)
-	s.post("/blueprints/"+vanilla, url.Values{"name": {"Vanilla plus"}, "arguments": {"+map c5m4_quarter"}, "config": {"sv_alltalk 0\r\n"}, "revision": {"1"}})
+	s.post("/blueprints/"+vanilla, url.Values{"name": {"Vanilla plus"}, "arguments": {"+map c5m4_quarter"}, "config": {"sv_alltalk 0\r\n"}, "edits": {"1"}})
 	s.games(`{"speed": 6, "steamcmd": {}, "srcds": {"crash_at_start": true}}`)
 	s.post("/servers/"+broken+"/start", nil)
 	failed := s.newestJob()

@@ -6,6 +6,15 @@ ALTER TABLE overlays ADD COLUMN definition JSONB NOT NULL DEFAULT '{}';
 --bun:split
 ALTER TABLE overlays ADD COLUMN revision BIGINT NOT NULL DEFAULT 1;
 --bun:split
+-- The number of the last change that its draft ever had: it never comes again, so
+-- that what was published and what came afterwards cannot be mixed up.
+ALTER TABLE overlays ADD COLUMN draft_seq BIGINT NOT NULL DEFAULT 0;
+--bun:split
+-- edits counts what a person saved and guards the next save; revision counts
+-- everything that changes what servers would get, such as a new version of an
+-- overlay.
+ALTER TABLE blueprints ADD COLUMN edits BIGINT NOT NULL DEFAULT 1;
+--bun:split
 ALTER TABLE blueprint_overlays ADD COLUMN exec BOOLEAN NOT NULL DEFAULT FALSE;
 --bun:split
 ALTER TABLE jobs ADD COLUMN overlay_id BIGINT REFERENCES overlays (id) ON DELETE SET NULL;

@@ -4,15 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"left4me/hostops/confine"
 	"left4me/hostops/ctl"
 )
 
@@ -31,13 +30,8 @@ func setLimits() error {
 		what int
 		max  uint64
 	}{{syscall.RLIMIT_CORE, 0}, {syscall.RLIMIT_NOFILE, limitFiles}, {unix.RLIMIT_NPROC, keeperTasks}} {
-		var have syscall.Rlimit
-		if err := syscall.Getrlimit(l.what, &have); err != nil {
-			return fmt.Errorf("read limit %d: %w", l.what, err)
-		}
-		n := min(l.max, have.Max)
-		if err := syscall.Setrlimit(l.what, &syscall.Rlimit{Cur: n, Max: n}); err != nil {
-			return fmt.Errorf("set limit %d: %w", l.what, err)
+		if err := confine.Limit(l.what, l.max); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -54,7 +48,7 @@ type game struct {
 
 // startGame runs the program over a terminal of its own: the engine writes its
 // console in blocks of 4 KiB to anything else.
-func startGame(o orders, reap *reaper, log *logWriter) (*game, error) {
+func startGame(o orders, reap *confine.Reaper, log *logWriter) (*game, error) {
 	merged := filepath.Join(o.Root, "runtime", o.Name, dirMerged)
 	program := filepath.Join(merged, o.Argv[0])
 	master, slave, err := openTerminal("/dev/pts/ptmx") // of the keeper's own /dev
@@ -77,7 +71,7 @@ func startGame(o orders, reap *reaper, log *logWriter) (*game, error) {
 		Files: []uintptr{null.Fd(), slave.Fd(), slave.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	}
-	pid, exited, err := reap.start(program, argv, attr)
+	pid, exited, err := reap.Start(program, argv, attr)
 	if err != nil {
 		_ = master.Close() // nothing was written
 		return nil, startFailure(o.Argv[0], program, err)
@@ -189,70 +183,4 @@ func unlockTerminal(fd int) (int, error) {
 		return -1, err
 	}
 	return int(peer), nil
-}
-
-// reaper collects every process that ends here, the game's orphans too.
-type reaper struct {
-	mu      sync.Mutex
-	waiting map[int]chan syscall.WaitStatus
-}
-
-func newReaper() *reaper {
-	r := &reaper{waiting: map[int]chan syscall.WaitStatus{}}
-	child := make(chan os.Signal, 1)
-	signal.Notify(child, syscall.SIGCHLD)
-	go func() { // lives as long as the process
-		for range child {
-			for r.collect() {
-			}
-		}
-	}()
-	return r
-}
-
-// collect reaps one ended process if there is one.
-func (r *reaper) collect() bool {
-	// Held over the wait, so that start has entered its process before its end
-	// is looked up.
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var ws syscall.WaitStatus
-	pid, err := syscall.Wait4(-1, &ws, syscall.WNOHANG, nil)
-	if errors.Is(err, syscall.EINTR) {
-		return true
-	}
-	if err != nil || pid <= 0 {
-		return false
-	}
-	if c := r.waiting[pid]; c != nil {
-		c <- ws
-		delete(r.waiting, pid)
-	}
-	return true
-}
-
-// start runs a program and returns where its end will be told.
-func (r *reaper) start(program string, argv []string, attr *syscall.ProcAttr) (int, <-chan syscall.WaitStatus, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	pid, err := syscall.ForkExec(program, argv, attr)
-	if err != nil {
-		return 0, nil, err
-	}
-	c := make(chan syscall.WaitStatus, 1)
-	r.waiting[pid] = c
-	return pid, c, nil
-}
-
-// killRest kills every other process of the namespace and waits until none is
-// left, or until one of them cannot be killed for five seconds.
-func (r *reaper) killRest() {
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
-		if err := unix.Kill(-1, unix.SIGKILL); errors.Is(err, unix.ESRCH) {
-			return
-		}
-		for r.collect() {
-		}
-		time.Sleep(time.Millisecond)
-	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"left4me/hostops/confine"
 	"left4me/hostops/ctl"
 )
 
@@ -22,17 +23,17 @@ func TestFailureSentences(t *testing.T) {
 		kind error
 		text string
 	}{
-		"namespaces at zero":   {namespaceFailure(unix.ENOSPC, hostKnobs{maxUser: "0"}), ctl.ErrNoNamespaces, "sysctl -w user.max_user_namespaces"},
-		"namespaces used up":   {namespaceFailure(unix.ENOSPC, hostKnobs{maxUser: "5"}), ctl.ErrNoNamespaces, "is 5"},
-		"Debian's switch":      {namespaceFailure(unix.EPERM, hostKnobs{unprivUser: "0"}), ctl.ErrNoNamespaces, "sysctl -w kernel.unprivileged_userns_clone=1"},
-		"container":            {namespaceFailure(unix.EPERM, hostKnobs{}), ctl.ErrNoNamespaces, "seccomp"},
-		"kernel without":       {namespaceFailure(unix.EINVAL, hostKnobs{}), ctl.ErrNoNamespaces, "CONFIG_USER_NS"},
-		"Ubuntu's AppArmor":    {mountFailure("x", unix.EACCES, hostKnobs{appArmor: "1"}), ctl.ErrNoNamespaces, "apparmor_restrict_unprivileged_userns=0"},
-		"AppArmor and overlay": {overlayFailure(unix.EPERM, "ext4", hostKnobs{appArmor: "1"}), ctl.ErrNoNamespaces, "AppArmor"},
-		"old kernel":           {overlayFailure(unix.EPERM, "ext4", hostKnobs{}), ctl.ErrNoOverlayFS, "Linux 5.11"},
-		"no overlayfs":         {overlayFailure(unix.ENODEV, "ext4", hostKnobs{}), ctl.ErrNoOverlayFS, "modprobe overlay"},
-		"upper on NFS":         {overlayFailure(unix.EINVAL, "NFS", hostKnobs{}), ctl.ErrNoOverlayFS, "NFS"},
-		"disk full":            {overlayFailure(unix.ENOSPC, "ext4", hostKnobs{}), ctl.ErrDiskFull, "free some space"},
+		"namespaces at zero":   {namespaceFailure(unix.ENOSPC, confine.Knobs{MaxUser: "0"}), ctl.ErrNoNamespaces, "sysctl -w user.max_user_namespaces"},
+		"namespaces used up":   {namespaceFailure(unix.ENOSPC, confine.Knobs{MaxUser: "5"}), ctl.ErrNoNamespaces, "is 5"},
+		"Debian's switch":      {namespaceFailure(unix.EPERM, confine.Knobs{UnprivUser: "0"}), ctl.ErrNoNamespaces, "sysctl -w kernel.unprivileged_userns_clone=1"},
+		"container":            {namespaceFailure(unix.EPERM, confine.Knobs{}), ctl.ErrNoNamespaces, "seccomp"},
+		"kernel without":       {namespaceFailure(unix.EINVAL, confine.Knobs{}), ctl.ErrNoNamespaces, "CONFIG_USER_NS"},
+		"Ubuntu's AppArmor":    {mountFailure("x", unix.EACCES, confine.Knobs{AppArmor: "1"}), ctl.ErrNoNamespaces, "apparmor_restrict_unprivileged_userns=0"},
+		"AppArmor and overlay": {overlayFailure(unix.EPERM, "ext4", confine.Knobs{AppArmor: "1"}), ctl.ErrNoNamespaces, "AppArmor"},
+		"old kernel":           {overlayFailure(unix.EPERM, "ext4", confine.Knobs{}), ctl.ErrNoOverlayFS, "Linux 5.11"},
+		"no overlayfs":         {overlayFailure(unix.ENODEV, "ext4", confine.Knobs{}), ctl.ErrNoOverlayFS, "modprobe overlay"},
+		"upper on NFS":         {overlayFailure(unix.EINVAL, "NFS", confine.Knobs{}), ctl.ErrNoOverlayFS, "NFS"},
+		"disk full":            {overlayFailure(unix.ENOSPC, "ext4", confine.Knobs{}), ctl.ErrDiskFull, "free some space"},
 	}
 	for name, tt := range tests {
 		if !errors.Is(tt.err, tt.kind) || !strings.Contains(tt.err.Error(), tt.text) {

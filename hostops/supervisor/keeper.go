@@ -13,10 +13,10 @@ import (
 	"sync"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"left4me/hostops/confine"
 	"left4me/hostops/ctl"
 )
 
@@ -30,7 +30,7 @@ type keeper struct {
 	o     orders
 	run   *runDir
 	log   *logWriter
-	reap  *reaper
+	reap  *confine.Reaper
 	ready *os.File
 
 	stop     chan struct{} // closed when somebody asked for the end
@@ -55,7 +55,7 @@ func keep(runArg, listenArg string) int {
 	}
 	k := &keeper{
 		run:   &runDir{os.NewFile(uintptr(runFD), "run")},
-		reap:  newReaper(),
+		reap:  confine.NewReaper(),
 		ready: os.NewFile(fdReady, "ready"),
 		stop:  make(chan struct{}),
 	}
@@ -72,10 +72,10 @@ func keep(runArg, listenArg string) int {
 func (k *keeper) begin(listenFD int) error {
 	// The game is of the same user. It must not look into this process, whose
 	// descriptors lead out of its view.
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("close the keeper to the game: %w", err)
+	if err := confine.Hide(); err != nil {
+		return err
 	}
-	setName("keeper")
+	confine.SetName("keeper")
 	// Caught and dropped, not ignored: the game would inherit that, and be deaf
 	// to the SIGINT that ends it. This also undoes what a nohup before us ignored.
 	deaf := make(chan os.Signal, 1)
@@ -112,13 +112,6 @@ func (k *keeper) begin(listenFD int) error {
 	}
 	go k.serve(l) // lives as long as the process
 	return nil
-}
-
-// setName names the process for ps: executed by descriptor, it would be a number.
-func setName(name string) {
-	if b, err := syscall.BytePtrFromString(name); err == nil {
-		_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(b)), 0, 0, 0) // cosmetic
-	}
 }
 
 // requestStop asks the main loop to end. The first reason wins.
@@ -244,7 +237,7 @@ func (k *keeper) runOnce(first bool) (ctl.Exit, error) {
 	k.now.Exit = &exit
 	k.mu.Unlock()
 	g.close()
-	k.reap.killRest()
+	k.reap.KillRest()
 	g.drain()
 	return exit, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"left4me/hostops/confine"
 	"left4me/hostops/ctl"
 )
 
@@ -65,8 +66,8 @@ func buildOverlay(root *os.File, run *runDir, o orders) (int, error) {
 
 // openStage makes the tmpfs with R, the writable copy of runtime/NAME, in it.
 func openStage(run *runDir) (*stage, error) {
-	k := readKnobs()
-	t, err := newTmpfs("1m", "0700")
+	k := confine.ReadKnobs()
+	t, err := confine.NewTmpfs("1m", "0700")
 	if err != nil {
 		return nil, mountFailure("making the stage for the overlay", err, k)
 	}
@@ -76,12 +77,12 @@ func openStage(run *runDir) (*stage, error) {
 	}
 	defer merged.Close()
 	// Cloned before the stage covers merged, or the clone would have the stage in it.
-	r, err := cloneMount(fdOf(run.dir))
+	r, err := confine.CloneMount(fdOf(run.dir))
 	if err != nil {
 		return nil, mountFailure("cloning the server's folder", err, k)
 	}
 	defer unix.Close(r)
-	if err := attach(t, fdOf(merged), ""); err != nil {
+	if err := confine.Attach(t, fdOf(merged), ""); err != nil {
 		return nil, mountFailure("attaching the stage for the overlay", err, k)
 	}
 	for _, name := range []string{"R", "A", "M", "P"} {
@@ -89,7 +90,7 @@ func openStage(run *runDir) (*stage, error) {
 			return nil, err
 		}
 	}
-	if err := attach(r, t, "R"); err != nil {
+	if err := confine.Attach(r, t, "R"); err != nil {
 		return nil, err
 	}
 	rfd, err := unix.Openat(t, "R", pathOnly, 0)
@@ -125,15 +126,15 @@ func (s *stage) addLayer(dir *os.File, path, name string) error {
 	if err := mkdirAt(s.fd, name, 0o700); err != nil {
 		return err
 	}
-	m, err := cloneMount(fdOf(f))
+	m, err := confine.CloneMount(fdOf(f))
 	if err != nil {
 		return fmt.Errorf("layer %s: %w", path, err)
 	}
 	defer unix.Close(m)
-	if err := restrict(m, plainAttrs|unix.MOUNT_ATTR_RDONLY); err != nil {
+	if err := confine.Restrict(m, confine.PlainAttrs|unix.MOUNT_ATTR_RDONLY); err != nil {
 		return fmt.Errorf("layer %s: %w", path, err)
 	}
-	if err := attach(m, s.fd, name); err != nil {
+	if err := confine.Attach(m, s.fd, name); err != nil {
 		return fmt.Errorf("layer %s: %w", path, err)
 	}
 	return nil
@@ -158,7 +159,7 @@ func (s *stage) mount(name, at, options string) error {
 		if errors.Is(err, unix.EBUSY) {
 			return err
 		}
-		return overlayFailure(err, fsName(fdOf(upper)), readKnobs())
+		return overlayFailure(err, fsName(fdOf(upper)), confine.ReadKnobs())
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"left4me/hostops/confine"
 	"left4me/hostops/ctl"
 )
 
@@ -170,7 +171,7 @@ func (r *Rootless) spawn(ctx context.Context, run *runDir, lock *os.File, o orde
 	err = cmd.Start()
 	_ = tell.Close() // the keeper has its own
 	if err != nil {
-		return namespaceFailure(err, readKnobs())
+		return namespaceFailure(err, confine.ReadKnobs())
 	}
 	reaped := make(chan error, 1)
 	go func() { reaped <- cmd.Wait() }() // ends with the keeper; our parent adopts it if we end first

@@ -8,11 +8,10 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"left4me/hostops/confine"
 	"left4me/hostops/ctl"
 )
 
@@ -80,7 +79,7 @@ func prepareAndExec() error {
 		return fmt.Errorf("find the program itself: %w", err)
 	}
 	if err := unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return mountFailure("making the mounts private", err, readKnobs())
+		return mountFailure("making the mounts private", err, confine.ReadKnobs())
 	}
 	root, err := reopenRoot(o)
 	if err != nil {
@@ -98,15 +97,15 @@ func prepareAndExec() error {
 	}
 	// What the second stage writes to: a copy of its own, since the whole tree
 	// is about to become read-only.
-	own, err := cloneMount(fdOf(run.dir))
+	own, err := confine.CloneMount(fdOf(run.dir))
 	if err != nil {
-		return mountFailure("cloning the server's folder", err, readKnobs())
+		return mountFailure("cloning the server's folder", err, confine.ReadKnobs())
 	}
 	overlay, err := buildOverlay(root, run, o)
 	if err != nil {
 		return err
 	}
-	forbidNamespaces()
+	confine.ForbidNamespaces()
 	v, err := collectView(root, overlay, o)
 	if err != nil {
 		return err
@@ -118,13 +117,12 @@ func prepareAndExec() error {
 	if o.Trial {
 		return writeThrough(overlay)
 	}
-	if _, err := unix.KeyctlJoinSessionKeyring(""); err != nil && !errors.Is(err, unix.ENOSYS) {
-		fmt.Fprintln(os.Stderr, "could not leave the session keyring:", err) // a kernel without keys, or a filter
-	}
-	if err := dropEverything(); err != nil {
+	confine.LeaveKeyring()
+	if err := confine.DropEverything(); err != nil {
 		return err
 	}
-	return execSelf(self, ownProc, own, listener)
+	argv := append(append([]string{}, os.Args...), "run", strconv.Itoa(own), strconv.Itoa(listener))
+	return confine.ExecSelf(self, ownProc, argv, os.Environ(), fdOrders, fdReady, fdLock, own, listener)
 }
 
 // reopenRoot opens the state root in the new mount namespace and makes sure that
@@ -161,79 +159,12 @@ func listen(run *runDir) (int, error) {
 		err = cerr
 	}
 	if errors.Is(err, unix.ENOSPC) {
-		return -1, mountFailure("making the control socket", err, readKnobs())
+		return -1, mountFailure("making the control socket", err, confine.ReadKnobs())
 	}
 	if err != nil {
 		return -1, fmt.Errorf("listen on the control socket: %w", err)
 	}
 	return fd, nil
-}
-
-// forbidNamespaces takes away the game's way to capabilities, even harmless
-// ones: a user namespace of its own. The other kinds need a capability that only
-// such a one would give; a limit on mount namespaces would hit our own clones.
-func forbidNamespaces() {
-	if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0); err != nil {
-		// Not fatal: what the game would gain ends at its own namespaces.
-		fmt.Fprintln(os.Stderr, "the game may make namespaces of its own:", err)
-	}
-}
-
-// dropEverything leaves this thread, and whatever it executes, without any
-// capability and without a way to one.
-func dropEverything() error {
-	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
-		return fmt.Errorf("clear ambient capabilities: %w", err)
-	}
-	for c := uintptr(0); c < 64; c++ {
-		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); errors.Is(err, unix.EINVAL) {
-			break // beyond the last capability of this kernel
-		} else if err != nil {
-			return fmt.Errorf("drop capability %d from the bounding set: %w", c, err)
-		}
-	}
-	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var none [2]unix.CapUserData
-	if err := unix.Capset(&hdr, &none[0]); err != nil {
-		return fmt.Errorf("drop capabilities: %w", err)
-	}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("set no_new_privs: %w", err)
-	}
-	return nil
-}
-
-// execSelf becomes the second stage. run and listener go with it.
-func execSelf(self int, ownProc bool, run, listener int) error {
-	for _, fd := range []int{fdOrders, fdReady, fdLock, run, listener} {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0); err != nil {
-			return fmt.Errorf("pass descriptor %d on: %w", fd, err)
-		}
-	}
-	argv := append(append([]string{}, os.Args...), "run", strconv.Itoa(run), strconv.Itoa(listener))
-	if ownProc {
-		return fmt.Errorf("execute the second stage: %w", syscall.Exec("/proc/self/fd/"+strconv.Itoa(self), argv, os.Environ()))
-	}
-	return fmt.Errorf("execute the second stage: %w", execDescriptor(self, argv, os.Environ()))
-}
-
-// execDescriptor is syscall.Exec without a path, for where there is no /proc.
-func execDescriptor(fd int, argv, env []string) error {
-	a, err := syscall.SlicePtrFromStrings(argv)
-	if err != nil {
-		return err
-	}
-	e, err := syscall.SlicePtrFromStrings(env)
-	if err != nil {
-		return err
-	}
-	empty, err := syscall.BytePtrFromString("")
-	if err != nil {
-		return err
-	}
-	_, _, errno := unix.RawSyscall6(unix.SYS_EXECVEAT, uintptr(fd), uintptr(unsafe.Pointer(empty)),
-		uintptr(unsafe.Pointer(&a[0])), uintptr(unsafe.Pointer(&e[0])), unix.AT_EMPTY_PATH, 0)
-	return errno
 }
 
 // wireStatus is the keeper's answer to "status", one JSON object per line.

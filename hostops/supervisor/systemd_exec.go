@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"left4me/hostops/confine"
 	"left4me/hostops/ctl"
 )
 
@@ -57,8 +58,8 @@ type unitInit struct {
 
 func (i *unitInit) run(args []string) (int, error) {
 	// Of the same user as the game, which must not look into this process.
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return ctl.ExitCode(err), fmt.Errorf("close the init to the game: %w", err)
+	if err := confine.Hide(); err != nil {
+		return ctl.ExitCode(err), err
 	}
 	stop := make(chan os.Signal, 4)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
@@ -142,7 +143,7 @@ func (i *unitInit) start(l launchFile) (*game, error) {
 		Env: l.Env, Files: []uintptr{null.Fd(), slave.Fd(), slave.Fd()},
 		Sys: &syscall.SysProcAttr{Setsid: true},
 	}
-	pid, exited, err := startConfined(newReaper(), program, argv, attr)
+	pid, exited, err := startConfined(confine.NewReaper(), program, argv, attr)
 	if err != nil {
 		_ = master.Close() // nothing was written
 		return nil, startFailure(l.Argv[0], program, err)
@@ -157,7 +158,7 @@ func (i *unitInit) start(l launchFile) (*game, error) {
 
 // startConfined starts the program on a thread that has given up what the game
 // must not open; this process's other threads keep it.
-func startConfined(r *reaper, program string, argv []string, attr *syscall.ProcAttr) (pid int, exited <-chan syscall.WaitStatus, err error) {
+func startConfined(r *confine.Reaper, program string, argv []string, attr *syscall.ProcAttr) (pid int, exited <-chan syscall.WaitStatus, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -167,7 +168,7 @@ func startConfined(r *reaper, program string, argv []string, attr *syscall.ProcA
 			err = nil
 		}
 		if err == nil {
-			pid, exited, err = r.start(program, argv, attr)
+			pid, exited, err = r.Start(program, argv, attr)
 		}
 	}()
 	<-done

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"left4me/hostops/confine"
 )
 
 // view.go makes what the game sees of the host. It runs as our own user, so
@@ -51,12 +53,12 @@ func collectView(root *os.File, overlay int, o orders) (*view, error) {
 		if err != nil {
 			return nil, err
 		}
-		m, err := cloneMount(fdOf(f))
+		m, err := confine.CloneMount(fdOf(f))
 		_ = f.Close() // O_PATH; nothing can be lost
 		if err != nil {
 			return nil, fmt.Errorf("show %s: %w", p, err)
 		}
-		if err := restrict(m, plainAttrs|unix.MOUNT_ATTR_RDONLY); err != nil {
+		if err := confine.Restrict(m, confine.PlainAttrs|unix.MOUNT_ATTR_RDONLY); err != nil {
 			return nil, fmt.Errorf("show %s: %w", p, err)
 		}
 		v.visible[p] = m
@@ -88,8 +90,8 @@ func (v *view) build() (ownProc bool, err error) {
 		return false, fmt.Errorf("open /: %w", err)
 	}
 	defer unix.Close(slash)
-	if err := restrict(slash, plainAttrs|unix.MOUNT_ATTR_RDONLY); err != nil {
-		return false, mountFailure("making the host read-only for the game", err, readKnobs())
+	if err := confine.Restrict(slash, confine.PlainAttrs|unix.MOUNT_ATTR_RDONLY); err != nil {
+		return false, mountFailure("making the host read-only for the game", err, confine.ReadKnobs())
 	}
 	if err := v.buildDev(); err != nil {
 		return false, fmt.Errorf("make /dev: %w", err)
@@ -137,11 +139,11 @@ func (v *view) cover(path, size, mode string) error {
 			return nil // a home like /bin or /nonexistent is not ours and holds nothing of ours
 		}
 	}
-	t, err := newTmpfs(size, mode)
+	t, err := confine.NewTmpfs(size, mode)
 	if err != nil {
 		return fmt.Errorf("hide %s: %w", path, err)
 	}
-	if err := attach(t, fd, ""); err != nil {
+	if err := confine.Attach(t, fd, ""); err != nil {
 		return fmt.Errorf("hide %s: %w", path, err)
 	}
 	v.covers[real] = t
@@ -174,11 +176,11 @@ func (v *view) buildRoot() error {
 		return err
 	}
 	defer at.Close()
-	t, err := newTmpfs("1m", "0755")
+	t, err := confine.NewTmpfs("1m", "0755")
 	if err != nil {
 		return err
 	}
-	if err := attach(t, fdOf(at), ""); err != nil {
+	if err := confine.Attach(t, fdOf(at), ""); err != nil {
 		return err
 	}
 	mounts := map[string]int{"runtime/" + v.o.Name + "/" + dirMerged: v.overlay}
@@ -197,11 +199,11 @@ func (v *view) buildRoot() error {
 		}
 		defer points[p].Close()
 	}
-	if err := restrict(t, plainAttrs|unix.MOUNT_ATTR_RDONLY); err != nil {
+	if err := confine.Restrict(t, confine.PlainAttrs|unix.MOUNT_ATTR_RDONLY); err != nil {
 		return err
 	}
 	for _, p := range paths {
-		if err := attach(mounts[p], fdOf(points[p]), ""); err != nil {
+		if err := confine.Attach(mounts[p], fdOf(points[p]), ""); err != nil {
 			return fmt.Errorf("%s: %w", p, err)
 		}
 	}
@@ -233,7 +235,7 @@ func (v *view) closeCovers() error {
 // buildDev makes a /dev with harmless devices and terminals of its own: those of
 // the host belong to the same user, who may be sitting at them.
 func (v *view) buildDev() error {
-	t, err := newMount("tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "size", "64k", "mode", "0755")
+	t, err := confine.NewMount("tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "size", "64k", "mode", "0755")
 	if err != nil {
 		return err
 	}
@@ -255,7 +257,7 @@ func (v *view) buildDev() error {
 			return err
 		}
 	}
-	if err := restrict(t, unix.MOUNT_ATTR_RDONLY); err != nil {
+	if err := confine.Restrict(t, unix.MOUNT_ATTR_RDONLY); err != nil {
 		return err
 	}
 	dev, err := unix.Open("/dev", pathOnly, 0)
@@ -263,26 +265,26 @@ func (v *view) buildDev() error {
 		return err
 	}
 	defer unix.Close(dev)
-	if err := attach(t, dev, ""); err != nil {
+	if err := confine.Attach(t, dev, ""); err != nil {
 		return err
 	}
 	for name, m := range v.devices {
-		if err := attach(m, t, name); err != nil {
+		if err := confine.Attach(m, t, name); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	pts, err := newMount("devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "ptmxmode", "0666", "mode", "0600")
+	pts, err := confine.NewMount("devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "ptmxmode", "0666", "mode", "0600")
 	if err != nil {
 		return err
 	}
-	if err := attach(pts, t, "pts"); err != nil {
+	if err := confine.Attach(pts, t, "pts"); err != nil {
 		return err
 	}
-	shm, err := newTmpfs("64m", "1777")
+	shm, err := confine.NewTmpfs("64m", "1777")
 	if err != nil {
 		return err
 	}
-	return attach(shm, t, "shm")
+	return confine.Attach(shm, t, "shm")
 }
 
 // buildProc mounts the namespace's own /proc. Where the kernel refuses (inside a
@@ -294,11 +296,11 @@ func (v *view) buildProc() (bool, error) {
 		return false, fmt.Errorf("open /proc: %w", err)
 	}
 	defer unix.Close(at)
-	m, err := newMount("proc", plainAttrs|unix.MOUNT_ATTR_NOEXEC)
+	m, err := confine.NewMount("proc", confine.PlainAttrs|unix.MOUNT_ATTR_NOEXEC)
 	if err == nil {
-		return true, attach(m, at, "")
+		return true, confine.Attach(m, at, "")
 	}
-	t, err := newTmpfs("64k", "0555")
+	t, err := confine.NewTmpfs("64k", "0555")
 	if err != nil {
 		return false, fmt.Errorf("hide /proc: %w", err)
 	}
@@ -309,11 +311,11 @@ func (v *view) buildProc() (bool, error) {
 		}
 		_ = unix.Close(fd) // an empty file to mount on
 	}
-	if err := attach(t, at, ""); err != nil {
+	if err := confine.Attach(t, at, ""); err != nil {
 		return false, fmt.Errorf("hide /proc: %w", err)
 	}
 	for name, m := range v.proc {
-		if err := attach(m, t, name); err != nil {
+		if err := confine.Attach(m, t, name); err != nil {
 			return false, fmt.Errorf("hide /proc: %w", err)
 		}
 	}

@@ -1,4 +1,4 @@
-package supervisor
+package confine
 
 import (
 	"fmt"
@@ -8,11 +8,11 @@ import (
 
 // The new mount calls, by file descriptor only: what was checked is what is used.
 
-// Mount attributes of everything the game can reach.
-const plainAttrs = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
+// PlainAttrs are the mount attributes of everything that a confined program can reach.
+const PlainAttrs = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
 
-// newMount makes a detached mount of a fresh file system.
-func newMount(fstype string, attrs int, options ...string) (int, error) {
+// NewMount makes a detached mount of a fresh file system.
+func NewMount(fstype string, attrs int, options ...string) (int, error) {
 	ctx, err := unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return -1, fmt.Errorf("open file system %s: %w", fstype, err)
@@ -33,14 +33,14 @@ func newMount(fstype string, attrs int, options ...string) (int, error) {
 	return m, nil
 }
 
-// newTmpfs makes a detached tmpfs with a bound on what it may hold.
-func newTmpfs(size, mode string) (int, error) {
-	return newMount("tmpfs", plainAttrs, "size", size, "nr_inodes", "16384", "mode", mode)
+// NewTmpfs makes a detached tmpfs with a bound on what it may hold.
+func NewTmpfs(size, mode string) (int, error) {
+	return NewMount("tmpfs", PlainAttrs, "size", size, "nr_inodes", "16384", "mode", mode)
 }
 
-// cloneMount makes a detached copy of the mount at fd, beginning at that folder
+// CloneMount makes a detached copy of the mount at fd, beginning at that folder
 // or file. What is mounted below it is part of the copy.
-func cloneMount(fd int) (int, error) {
+func CloneMount(fd int) (int, error) {
 	m, err := unix.OpenTree(fd, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)
 	if err != nil {
 		return -1, fmt.Errorf("clone mount: %w", err)
@@ -48,9 +48,9 @@ func cloneMount(fd int) (int, error) {
 	return m, nil
 }
 
-// attach puts the detached mount m over what at is open on, or over at's entry
+// Attach puts the detached mount m over what at is open on, or over at's entry
 // name when one is given.
-func attach(m, at int, name string) error {
+func Attach(m, at int, name string) error {
 	flags := unix.MOVE_MOUNT_F_EMPTY_PATH
 	if name == "" {
 		flags |= unix.MOVE_MOUNT_T_EMPTY_PATH
@@ -61,8 +61,8 @@ func attach(m, at int, name string) error {
 	return nil
 }
 
-// restrict adds attributes to the mount at fd and everything below it.
-func restrict(fd int, attrs uint64) error {
+// Restrict adds attributes to the mount at fd and everything below it.
+func Restrict(fd int, attrs uint64) error {
 	err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: attrs})
 	if err != nil {
 		return fmt.Errorf("restrict mount: %w", err)

@@ -5,7 +5,7 @@
 // jobs, databases or the web; whoever calls it may be hostile, so every value is
 // checked here again. How processes and mounts are made is the supervisor's
 // business, how steamcmd is driven is hostops/steam's. Start at Host; the pure
-// parts, spec in and launch out, are in spec.go, config.go and launch.go.
+// parts, spec in and launch out, are in spec.go, servercfg and launch.go.
 package hostops
 
 import (

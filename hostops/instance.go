@@ -15,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"left4me/hostops/ctl"
+	"left4me/hostops/servercfg"
 	"left4me/hostops/supervisor"
 )
 
@@ -25,7 +26,6 @@ import (
 const (
 	specFile  = "spec.yaml"
 	layersDir = "layers"
-	cfgPath   = "left4dead2/cfg/server.cfg"
 )
 
 // Initialize checks a spec and makes it the instance's: the next start uses it.
@@ -42,11 +42,11 @@ func (h *Host) Initialize(ctx context.Context, name, source string, r io.Reader)
 	if err := h.checkOverlays(spec.Overlays); err != nil {
 		return nil, err
 	}
-	cfg, notices, err := serverCfg(spec)
+	cfg, err := h.render(spec)
 	if err != nil {
 		return nil, err
 	}
-	notices = append(notices, h.Warnings(spec)...)
+	notices = append(cfg.Notices, h.Warnings(spec)...)
 	release, err := h.lockInstance(ctx, name)
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (h *Host) Initialize(ctx context.Context, name, source string, r io.Reader)
 
 // apply writes the layer first and the spec second: a spec that is there always
 // has its layer.
-func (h *Host) apply(ctx context.Context, name string, spec ctl.Spec, cfg string) error {
+func (h *Host) apply(ctx context.Context, name string, spec ctl.Spec, cfg servercfg.Config) error {
 	dir := h.path(dirInstances, name)
 	if err := h.makeInstanceDir(dir); err != nil {
 		return err

@@ -8,11 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"left4me/hostops/servercfg"
 	"left4me/hostops/supervisor"
 )
-
-// maskText stands where an RCON password stood.
-const maskText = "********"
 
 // gamePassword is the RCON password that the running game has: the one of the
 // layer it has mounted, which differs from the spec's after an initialize while
@@ -21,7 +19,7 @@ func (h *Host) gamePassword(name string, inst supervisor.Instance) string {
 	if inst.Applied != nil && inst.Applied.Layer != "" {
 		path := h.path(filepath.FromSlash(inst.Applied.Layer), cfgPath)
 		if data, err := os.ReadFile(path); err == nil {
-			return lastSetting(string(data), "rcon_password")
+			return servercfg.Last(string(data), "rcon_password")
 		}
 	}
 	if spec, err := h.readSpec(name); err == nil {
@@ -53,7 +51,7 @@ func (m *masker) mask(text string) string {
 		m.refresh()
 	}
 	for _, s := range m.secrets {
-		text = strings.ReplaceAll(text, s, maskText)
+		text = strings.ReplaceAll(text, s, servercfg.Mask)
 	}
 	return text
 }
@@ -68,7 +66,7 @@ func (m *masker) refresh() {
 	if err == nil {
 		for _, path := range layers {
 			if data, err := os.ReadFile(path); err == nil {
-				found = append(found, lastSetting(string(data), "rcon_password"))
+				found = append(found, servercfg.Last(string(data), "rcon_password"))
 			}
 		}
 	}

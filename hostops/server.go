@@ -105,7 +105,7 @@ func (h *Host) launchStopped(ctx context.Context, name string, spec ctl.Spec) (l
 	if err := h.checkPortFree(ctx, name, spec.Port); err != nil {
 		return launched{}, err
 	}
-	cfg, _, err := serverCfg(spec)
+	cfg, err := h.render(spec)
 	if err != nil {
 		return launched{}, err
 	}

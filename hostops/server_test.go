@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"left4me/hostops/ctl"
+	"left4me/hostops/servercfg"
 	"left4me/hostops/supervisor"
 )
 
@@ -153,7 +154,7 @@ func TestStartMasksThePassword(t *testing.T) {
 		return nil
 	}
 	_, err := h.Start(t.Context(), "friday", time.Minute)
-	if err == nil || strings.Contains(err.Error()+rec.text(), "secret1234") || !strings.Contains(rec.text(), maskText) {
+	if err == nil || strings.Contains(err.Error()+rec.text(), "secret1234") || !strings.Contains(rec.text(), servercfg.Mask) {
 		t.Errorf("the password shows, or its line does not: %v\n%s", err, rec.text())
 	}
 }

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"left4me/hostops/ctl"
+	"left4me/hostops/servercfg"
 )
 
 // The bounds of a spec. They are far above what anybody needs and far below what
@@ -78,12 +80,13 @@ func objection(line int, format string, args ...any) error {
 type specLines struct {
 	field     map[string]int
 	overlays  []int
+	exec      []int
 	arguments []int
 }
 
 func checkSpec(s ctl.Spec, at specLines) error {
 	checks := []func(ctl.Spec, specLines) error{
-		checkPort, checkOverlayRefs, checkArguments, checkHostname, checkPassword, checkConfig,
+		checkPort, checkOverlayRefs, checkExec, checkArguments, checkHostname, checkPassword, checkConfig,
 	}
 	for _, check := range checks {
 		if err := check(s, at); err != nil {
@@ -128,6 +131,23 @@ func checkOverlayRefs(s ctl.Spec, at specLines) error {
 	return nil
 }
 
+// checkExec lets only overlays of the spec be executed, and of each overlay one
+// version, because the generated file is named by the overlay.
+func checkExec(s ctl.Spec, at specLines) error {
+	seen := make(map[string]bool, len(s.Exec))
+	for i, ref := range s.Exec {
+		id, _, _ := strings.Cut(ref, "/")
+		switch {
+		case !slices.Contains(s.Overlays, ref):
+			return objection(at.exec[i], "exec names %q, which is none of the overlays: list it there, or leave it out here", short(ref))
+		case seen[id]:
+			return objection(at.exec[i], "exec names overlay %s twice: its server.cfg can be executed once", id)
+		}
+		seen[id] = true
+	}
+	return nil
+}
+
 func leavesFolder(ref string) bool {
 	if strings.HasPrefix(ref, "/") {
 		return true
@@ -152,7 +172,7 @@ func checkHostname(s ctl.Spec, at specLines) error {
 	case strings.ContainsFunc(s.Hostname, unicode.IsControl):
 		return objection(line, "hostname contains a control character such as a line break or tab: leave it out")
 	}
-	if _, err := settingLine("hostname", s.Hostname); err != nil {
+	if _, err := servercfg.Setting("hostname", s.Hostname); err != nil {
 		return objection(line, "hostname %q cannot be written so that the game reads exactly that: %v", s.Hostname, err)
 	}
 	return nil

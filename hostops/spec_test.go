@@ -12,6 +12,7 @@ import (
 
 const goodSpec = `port: 27015
 overlays: [12/v3, 4/v17]
+exec: [4/v17]
 arguments: ["-tickrate", "60", "+map", "c1m1_hotel versus"]
 hostname: "Friday versus"
 rcon_password: abcd1234
@@ -25,7 +26,7 @@ func TestParseSpecReadsEveryField(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := ctl.Spec{
-		Port: 27015, Overlays: []string{"12/v3", "4/v17"},
+		Port: 27015, Overlays: []string{"12/v3", "4/v17"}, Exec: []string{"4/v17"},
 		Arguments: []string{"-tickrate", "60", "+map", "c1m1_hotel versus"},
 		Hostname:  "Friday versus", RCONPassword: "abcd1234", Config: "sv_alltalk 1\n",
 	}
@@ -117,6 +118,12 @@ func TestParseSpecRefuses(t *testing.T) {
 		"overlay newline":          {base + "overlays: [\"1/v1\\n\"]\n", `is not an overlay ref`},
 		"overlay twice":            {base + "overlays: [1/v1, 2/v1, 1/v1]\n", `x.yaml:3: overlay 1/v1 is listed twice`},
 		"overlays many":            {base + "overlays:" + refs(401) + "\n", `401 overlays are too many`},
+		"exec of none":             {base + "exec: [1/v1]\n", `x.yaml:3: exec names "1/v1", which is none of the overlays`},
+		"exec of another version":  {base + "overlays: [1/v1, 2/v2]\nexec:\n- 2/v2\n- 1/v2\n", `x.yaml:6: exec names "1/v2", which is none of the overlays`},
+		"exec path":                {base + "overlays: [1/v1]\nexec: [../1/v1]\n", `x.yaml:4: exec names "../1/v1", which is none`},
+		"exec twice":               {base + "overlays: [1/v1]\nexec: [1/v1, 1/v1]\n", `x.yaml:4: exec names overlay 1 twice`},
+		"exec of two versions":     {base + "overlays: [1/v1, 1/v2]\nexec: [1/v1, 1/v2]\n", `x.yaml:4: exec names overlay 1 twice`},
+		"exec as text":             {base + "overlays: [1/v1]\nexec: 1/v1\n", `x.yaml:4: exec must be a list`},
 		"argument a number":        {base + "arguments: [-tickrate, 60]\n", `x.yaml:3: arguments entry 2 must be text, but YAML reads a number here`},
 		"argument nothing":         {base + "arguments: [a, ~]\n", `x.yaml:3: arguments entry 2 is empty`},
 		"argument empty":           {base + "arguments: ['']\n", `x.yaml:3: argument 1 is empty`},

@@ -18,7 +18,7 @@ import (
 )
 
 // specFields is every field of a spec, in the order of the documentation.
-var specFields = []string{"port", "overlays", "arguments", "hostname", "rcon_password", "config"}
+var specFields = []string{"port", "overlays", "exec", "arguments", "hostname", "rcon_password", "config"}
 
 // decodeSpec turns YAML (and so JSON) into a spec. It walks the nodes itself:
 // the library's decoding into a struct knows no lines for unknown fields, takes
@@ -125,6 +125,8 @@ func setField(s *ctl.Spec, lines *specLines, name string, v *yaml.Node) (err err
 		s.Port, err = intValue(name, v)
 	case "overlays":
 		s.Overlays, lines.overlays, err = listValue(name, v)
+	case "exec":
+		s.Exec, lines.exec, err = listValue(name, v)
 	case "arguments":
 		s.Arguments, lines.arguments, err = listValue(name, v)
 	case "hostname":

@@ -1,7 +1,6 @@
 package hostops
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -20,8 +19,8 @@ func (h *Host) lanReason(applied *ctl.Applied, m markers) string {
 		return "its arguments set sv_lan 1"
 	}
 	if applied.Layer != "" {
-		data, err := os.ReadFile(h.path(filepath.FromSlash(applied.Layer), cfgPath))
-		if err == nil && isOn(lastSetting(string(data), "sv_lan")) {
+		cfg, err := readLayer(h.path(filepath.FromSlash(applied.Layer)))
+		if err == nil && isOn(cfg.Last("sv_lan")) {
 			return "its config sets sv_lan 1"
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"left4me/hostops/ctl"
+	"left4me/hostops/servercfg"
 )
 
 // warnings.go finds what is allowed and yet not what its author wants: the game
@@ -19,7 +20,7 @@ import (
 // looks into the overlays and the installation as far as they are there.
 func (h *Host) Warnings(spec ctl.Spec) []string {
 	stack := h.stack(spec.Overlays)
-	commands := engineCommands(strings.ReplaceAll(spec.Config, "\r\n", "\n"))
+	commands := servercfg.Commands(strings.ReplaceAll(spec.Config, "\r\n", "\n"))
 	var all []string
 	for _, warn := range []func() []string{
 		func() []string { return hostnameWarnings(spec.Hostname) },
@@ -54,7 +55,7 @@ const (
 
 const byteOrderMark = "\uFEFF"
 
-func configWarnings(config string, commands []engineCommand) []string {
+func configWarnings(config string, commands []servercfg.Command) []string {
 	var all []string
 	if strings.HasPrefix(config, byteOrderMark) {
 		all = append(all, "line 1 of the config begins with a byte order mark, so the game does not know its first command: save the text as UTF-8 without it")
@@ -62,13 +63,13 @@ func configWarnings(config string, commands []engineCommand) []string {
 	var odd, long []int
 	size := 0
 	for _, c := range commands {
-		n := len(c.name) + len(c.rest) + 1
+		n := len(c.Name) + len(c.Rest) + 1
 		size += n
 		if n > maxCommand {
-			long = append(long, c.line)
+			long = append(long, c.Line)
 		}
-		if !plainASCII(strings.TrimPrefix(c.name, byteOrderMark) + c.rest) {
-			odd = append(odd, c.line)
+		if !plainASCII(strings.TrimPrefix(c.Name, byteOrderMark) + c.Rest) {
+			odd = append(odd, c.Line)
 		}
 	}
 	if len(odd) > 0 {
@@ -117,16 +118,16 @@ var hiddenCvars = []string{
 // cheatCvars are protected: without sv_cheats only sm_cvar changes them.
 var cheatCvars = []string{"nb_update_frequency", "nb_update_framelimit", "net_maxcleartime"}
 
-func cvarWarnings(commands []engineCommand) []string {
+func cvarWarnings(commands []servercfg.Command) []string {
 	var hidden, cheat engineLines
 	for _, c := range commands {
-		name := strings.ToLower(c.name)
+		name := strings.ToLower(c.Name)
 		switch {
-		case c.rest == "":
+		case c.Rest == "":
 		case slices.Contains(hiddenCvars, name):
-			hidden.add(c.line, name)
+			hidden.add(c.Line, name)
 		case slices.Contains(cheatCvars, name):
-			cheat.add(c.line, name)
+			cheat.add(c.Line, name)
 		}
 	}
 	var all []string
@@ -154,11 +155,11 @@ func (e *engineLines) add(line int, name string) {
 	}
 }
 
-func lastOf(commands []engineCommand, variable string) string {
+func lastOf(commands []servercfg.Command, variable string) string {
 	value := ""
 	for _, c := range commands {
-		if strings.EqualFold(c.name, variable) {
-			value = engineValue(c.rest)
+		if strings.EqualFold(c.Name, variable) {
+			value = c.Value()
 		}
 	}
 	return value
@@ -168,7 +169,7 @@ func lastOf(commands []engineCommand, variable string) string {
 // plug-in lifts that.
 const stockTickrate = "30"
 
-func pluginWarnings(args []string, commands []engineCommand, stack []layerDir) []string {
+func pluginWarnings(args []string, commands []servercfg.Command, stack []layerDir) []string {
 	var all []string
 	i := slices.IndexFunc(args, func(a string) bool { return strings.EqualFold(a, "-tickrate") })
 	if i >= 0 && i+1 < len(args) && args[i+1] != stockTickrate && !hasTickratePlugin(stack) {
@@ -176,8 +177,8 @@ func pluginWarnings(args []string, commands []engineCommand, stack []layerDir) [
 	}
 	var lines []int
 	for _, c := range commands {
-		if strings.EqualFold(c.name, "sm_cvar") {
-			lines = append(lines, c.line)
+		if strings.EqualFold(c.Name, "sm_cvar") {
+			lines = append(lines, c.Line)
 		}
 	}
 	if len(lines) > 0 && len(look(stack, "left4dead2/addons/sourcemod")) == 0 {

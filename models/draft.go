@@ -63,19 +63,23 @@ func DraftChanges(ctx context.Context, db bun.IDB, overlayID int64) ([]DraftChan
 	return list, err
 }
 
-// DropDraft removes the changes up to and including seq; those that came while
-// they were published stay. It returns the uploads that nothing holds any more.
-func DropDraft(ctx context.Context, tx bun.IDB, overlayID, seq int64) ([]string, error) {
+// DropDraft removes the changes up to and including seq, and the rows of uploads
+// that nothing holds any more; their bytes are collected later. Changes that came
+// while those were published stay.
+func DropDraft(ctx context.Context, tx bun.IDB, overlayID, seq int64) error {
 	var ids []string
 	err := tx.NewSelect().Model((*DraftChange)(nil)).ColumnExpr("DISTINCT upload_id").
-		Where("overlay_id = ? AND seq <= ? AND upload_id IS NOT NULL", overlayID, seq).
-		Where("upload_id NOT IN (SELECT d.upload_id FROM draft_changes AS d WHERE d.overlay_id = ? AND d.seq > ? AND d.upload_id IS NOT NULL)", overlayID, seq).
-		Scan(ctx, &ids)
+		Where("overlay_id = ? AND seq <= ? AND upload_id IS NOT NULL", overlayID, seq).Scan(ctx, &ids)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("look for the uploads of a draft: %w", err)
 	}
 	if _, err := tx.NewDelete().Model((*DraftChange)(nil)).Where("overlay_id = ? AND seq <= ?", overlayID, seq).Exec(ctx); err != nil {
-		return nil, err
+		return fmt.Errorf("drop the draft of overlay %d: %w", overlayID, err)
 	}
-	return ids, nil
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err = tx.NewDelete().Model((*Upload)(nil)).Where("id IN (?)", bun.List(ids)).
+		Where("NOT EXISTS (SELECT 1 FROM draft_changes AS d WHERE d.upload_id = upload.id)").Exec(ctx)
+	return err
 }

@@ -344,7 +344,8 @@ func UnfinishedJobs(ctx context.Context, db bun.IDB, serverID string) ([]Job, er
 // UnfinishedOverlayJobs lists the unfinished jobs of an overlay, oldest first.
 func UnfinishedOverlayJobs(ctx context.Context, db bun.IDB, overlayID int64) ([]Job, error) {
 	var list []Job
-	err := db.NewSelect().Model(&list).Where("overlay_id = ? AND finished_at IS NULL", overlayID).OrderExpr("id").Limit(50).Scan(ctx)
+	err := db.NewSelect().Model(&list).Relation("User").Where("job.overlay_id = ? AND job.finished_at IS NULL", overlayID).
+		OrderExpr("job.id").Limit(50).Scan(ctx)
 	return list, err
 }
 
@@ -355,17 +356,22 @@ func UnfinishedByKind(ctx context.Context, db bun.IDB, host, kind string) ([]Job
 	return list, err
 }
 
-// JobByID returns a job with who asked for it and its server, whoever may see it.
+// withoutDefinition leaves a script out of the overlay that a job names.
+func withoutDefinition(q *bun.SelectQuery) *bun.SelectQuery { return q.ExcludeColumn("definition") }
+
+// JobByID returns a job with who asked for it, its server and its overlay (without
+// its definition), whoever may see it.
 func JobByID(ctx context.Context, db bun.IDB, id int64) (*Job, error) {
 	j := new(Job)
-	if err := db.NewSelect().Model(j).Relation("User").Relation("Server").Where("job.id = ?", id).Scan(ctx); err != nil {
+	if err := db.NewSelect().Model(j).Relation("User").Relation("Server").Relation("Overlay", withoutDefinition).Where("job.id = ?", id).Scan(ctx); err != nil {
 		return nil, fmt.Errorf("job %d: %w", id, found(err))
 	}
 	return j, nil
 }
 
 // VisibleTo says whether a user may see the job: who asked for it, who owns what
-// it works on, and every admin.
+// it works on, and every admin. A shared overlay has no owner: its jobs are for
+// admins and for whoever asked, as their logs may name other users' things.
 func (j *Job) VisibleTo(u *User) bool {
 	return u.Admin || j.UserID == u.ID || (j.OwnerID != "" && j.OwnerID == u.ID)
 }
@@ -374,6 +380,7 @@ func (j *Job) VisibleTo(u *User) bool {
 type JobFilter struct {
 	User       *User  // only what this user may see
 	ServerID   string // only of this server
+	OverlayID  int64  // only of this overlay
 	Unfinished bool
 	Before     int64 // only jobs with a smaller number; 0 for the newest
 	Limit      int
@@ -383,7 +390,8 @@ type JobFilter struct {
 // same with a million rows.
 func Jobs(ctx context.Context, db bun.IDB, f JobFilter) ([]Job, error) {
 	var list []Job
-	q := db.NewSelect().Model(&list).Relation("User").Relation("Server").OrderExpr("job.id DESC").Limit(int64(f.Limit))
+	q := db.NewSelect().Model(&list).Relation("User").Relation("Server").Relation("Overlay", withoutDefinition).
+		OrderExpr("job.id DESC").Limit(int64(f.Limit))
 	if f.User == nil {
 		return nil, fmt.Errorf("list jobs: %w", ErrNotFound)
 	}
@@ -392,6 +400,9 @@ func Jobs(ctx context.Context, db bun.IDB, f JobFilter) ([]Job, error) {
 	}
 	if f.ServerID != "" {
 		q = q.Where("job.server_id = ?", f.ServerID)
+	}
+	if f.OverlayID != 0 {
+		q = q.Where("job.overlay_id = ?", f.OverlayID)
 	}
 	if f.Unfinished {
 		q = q.Where("job.finished_at IS NULL")

@@ -139,19 +139,35 @@ func nameTaken(err error) error {
 	return err
 }
 
-// DeleteOverlay removes the row with everything that hangs on it. An InvalidError
-// names the blueprints that still stack it.
-func DeleteOverlay(ctx context.Context, tx bun.IDB, id int64) error {
-	uses, err := OverlayUses(ctx, tx, id)
-	if err != nil {
+// KindDeleteOverlay is the kind of the job that deletes an overlay.
+const KindDeleteOverlay = "overlay.delete"
+
+// RefuseStacked is an InvalidError that names the blueprints that stack the overlay,
+// nil when none does.
+func RefuseStacked(ctx context.Context, db bun.IDB, id int64) error {
+	uses, err := OverlayUses(ctx, db, id)
+	if err != nil || len(uses) == 0 {
 		return err
 	}
-	if len(uses) > 0 {
-		names := make([]string, 0, len(uses))
-		for _, u := range uses[:min(len(uses), 5)] {
-			names = append(names, "“"+u.Blueprint+"”")
-		}
-		return Invalid("", fmt.Sprintf("It is stacked in %d blueprints (%s). Take it out of them first.", len(uses), strings.Join(names, ", ")))
+	names := make([]string, 0, 5)
+	for _, u := range uses[:min(len(uses), cap(names))] {
+		names = append(names, "“"+u.Blueprint+"”")
+	}
+	list, where := strings.Join(names, ", "), "the blueprint"
+	if more := len(uses) - len(names); more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	if len(uses) > 1 {
+		where = fmt.Sprintf("%d blueprints:", len(uses))
+	}
+	return Invalid("", fmt.Sprintf("The overlay is stacked in %s %s. Take it out there first.", where, list))
+}
+
+// DeleteOverlay removes the row with everything that hangs on it. While blueprints
+// stack it that is refused; see RefuseStacked.
+func DeleteOverlay(ctx context.Context, tx bun.IDB, id int64) error {
+	if err := RefuseStacked(ctx, tx, id); err != nil {
+		return err
 	}
 	if _, err := tx.NewDelete().Model((*DraftChange)(nil)).Where("overlay_id = ?", id).Exec(ctx); err != nil {
 		return err
@@ -194,10 +210,11 @@ func OverlayReach(ctx context.Context, db bun.IDB, id int64) (blueprintIDs, serv
 	return blueprintIDs, serverIDs, err
 }
 
-// Overlays lists what the user may stack: their own and the shared ones.
+// Overlays lists what the user may stack, without definitions: their own overlays
+// and the shared ones.
 func Overlays(ctx context.Context, db bun.IDB, userID string) ([]Overlay, error) {
 	var list []Overlay
-	err := db.NewSelect().Model(&list).Where("user_id = ? OR user_id IS NULL", userID).OrderExpr("lower(name), id").Limit(500).Scan(ctx)
+	err := db.NewSelect().Model(&list).ExcludeColumn("definition").Where("user_id = ? OR user_id IS NULL", userID).OrderExpr("lower(name), id").Limit(500).Scan(ctx)
 	return list, err
 }
 
@@ -220,6 +237,16 @@ func OverlayFor(ctx context.Context, db bun.IDB, userID string, id int64) (*Over
 	return o, nil
 }
 
+// SharedOverlayByName finds a shared overlay, whatever the case of its name.
+func SharedOverlayByName(ctx context.Context, db bun.IDB, name string) (*Overlay, error) {
+	o := new(Overlay)
+	err := db.NewSelect().Model(o).Where("user_id IS NULL AND lower(name) = ?", strings.ToLower(name)).Scan(ctx)
+	if err = found(err); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
 // OverlaysOfKind lists every overlay of a kind, of all users, by number.
 func OverlaysOfKind(ctx context.Context, db bun.IDB, kind OverlayKind) ([]Overlay, error) {
 	var list []Overlay
@@ -227,10 +254,11 @@ func OverlaysOfKind(ctx context.Context, db bun.IDB, kind OverlayKind) ([]Overla
 	return list, err
 }
 
-// BlueprintOverlays returns a blueprint's overlays, uppermost first.
+// BlueprintOverlays returns a blueprint's overlays, uppermost first, without their
+// definitions.
 func BlueprintOverlays(ctx context.Context, db bun.IDB, blueprintID string) ([]Overlay, error) {
 	var list []Overlay
-	err := db.NewSelect().Model(&list).ColumnExpr("overlay.*, bo.exec").
+	err := db.NewSelect().Model(&list).ExcludeColumn("definition").ColumnExpr("bo.exec").
 		Join("JOIN blueprint_overlays AS bo ON bo.overlay_id = overlay.id").
 		Where("bo.blueprint_id = ?", blueprintID).OrderExpr("bo.position").Scan(ctx)
 	return list, err
@@ -267,8 +295,24 @@ func SetBlueprintOverlays(ctx context.Context, tx bun.IDB, userID, blueprintID s
 	if int(n) != len(ids) {
 		return Invalid("overlays", "One of the overlays does not exist or is listed twice. Reload the page and choose again.")
 	}
+	if going, err := overlaysBeingDeleted(ctx, tx, ids); err != nil || going {
+		if err == nil {
+			err = Invalid("overlays", "One of the overlays is being deleted. Reload the page and choose again.")
+		}
+		return err
+	}
 	if _, err := tx.NewInsert().Model(&rows).Exec(ctx); err != nil {
 		return fmt.Errorf("set overlays: %w", violation(err))
 	}
 	return nil
+}
+
+// overlaysBeingDeleted says whether a job that deletes one of the overlays is under
+// way: stacking it now would leave a blueprint without its files.
+func overlaysBeingDeleted(ctx context.Context, tx bun.IDB, ids []int64) (bool, error) {
+	n, err := tx.NewSelect().Model((*Job)(nil)).Where("overlay_id IN (?) AND finished_at IS NULL AND kind = ?", bun.List(ids), KindDeleteOverlay).Count(ctx)
+	if err != nil {
+		return false, fmt.Errorf("look for overlays that are being deleted: %w", err)
+	}
+	return n > 0, nil
 }

@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -105,19 +106,37 @@ func CurrentVersions(ctx context.Context, db bun.IDB, overlayIDs []int64) (map[i
 	return byID, nil
 }
 
-// VersionCollected notes that the host removed a version's files.
-func VersionCollected(ctx context.Context, db bun.IDB, overlayID, number int64) error {
-	_, err := db.NewUpdate().Model((*OverlayVersion)(nil)).Set("collected_at = ?", Now()).
+// VersionCollected notes that the host removed a version's files. If somebody made
+// it current while it was being removed, the newest one that has its files is
+// current instead.
+func VersionCollected(ctx context.Context, tx bun.IDB, overlayID, number int64) error {
+	_, err := tx.NewUpdate().Model((*OverlayVersion)(nil)).Set("collected_at = ?", Now()).
 		Where("overlay_id = ? AND number = ? AND collected_at IS NULL", overlayID, number).Exec(ctx)
-	return err
+	if err != nil {
+		return fmt.Errorf("note that version %d of overlay %d was collected: %w", number, overlayID, err)
+	}
+	o, err := OverlayByID(ctx, tx, overlayID)
+	if errors.Is(err, ErrNotFound) {
+		return nil // deleted; its files were left over
+	}
+	if err != nil || o.Version != number {
+		return err
+	}
+	var newest int64
+	err = tx.NewSelect().Model((*OverlayVersion)(nil)).ColumnExpr("COALESCE(MAX(number), 0)").
+		Where("overlay_id = ? AND collected_at IS NULL", overlayID).Scan(ctx, &newest)
+	if err != nil {
+		return err
+	}
+	return setOverlayVersion(ctx, tx, overlayID, newest)
 }
 
 // PinnedVersions lists every ref that a blueprint uses or may use at its next
 // action, such as 12/v3: collecting leaves them alone.
 func PinnedVersions(ctx context.Context, db bun.IDB) ([]string, error) {
 	var list []Overlay
-	if err := db.NewSelect().Model(&list).Where("version > 0").Scan(ctx); err != nil {
-		return nil, err
+	if err := db.NewSelect().Model(&list).Column("id", "version").Where("version > 0").OrderExpr("id").Scan(ctx); err != nil {
+		return nil, fmt.Errorf("list the versions in use: %w", err)
 	}
 	refs := make([]string, len(list))
 	for i, o := range list {

@@ -19,6 +19,28 @@ type Schedule struct {
 	LastAt  time.Time `bun:"last_at,nullzero"`
 }
 
+// Tick is the schedule's newest time that is not after now, in now's location.
+func (s Schedule) Tick(now time.Time) time.Time {
+	today := time.Date(now.Year(), now.Month(), now.Day(), s.Hour, 0, 0, 0, now.Location())
+	if today.After(now) {
+		return time.Date(now.Year(), now.Month(), now.Day()-1, s.Hour, 0, 0, 0, now.Location())
+	}
+	return today
+}
+
+// Next is when the schedule comes after now, in now's location. A disabled one
+// never comes.
+func (s Schedule) Next(now time.Time) time.Time {
+	if !s.Enabled {
+		return time.Time{}
+	}
+	next := time.Date(now.Year(), now.Month(), now.Day(), s.Hour, 0, 0, 0, now.Location())
+	if !next.After(now) {
+		next = time.Date(now.Year(), now.Month(), now.Day()+1, s.Hour, 0, 0, 0, now.Location())
+	}
+	return next
+}
+
 // Schedules lists a host's.
 func Schedules(ctx context.Context, db bun.IDB, host string) ([]Schedule, error) {
 	var list []Schedule

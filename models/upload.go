@@ -66,20 +66,21 @@ func DeleteUpload(ctx context.Context, db bun.IDB, id string) error {
 	return violation(err)
 }
 
-// StaleUploads lists uploads that no draft holds and that nothing arrived for
-// since before.
-func StaleUploads(ctx context.Context, db bun.IDB, before time.Time, limit int) ([]Upload, error) {
-	var list []Upload
-	err := db.NewSelect().Model(&list).Where("updated_at < ?", before).
-		Where("NOT EXISTS (SELECT 1 FROM draft_changes AS d WHERE d.upload_id = upload.id)").
-		OrderExpr("updated_at").Limit(int64(limit)).Scan(ctx)
-	return list, err
+// DeleteStaleUploads forgets uploads that no draft holds and that nothing arrived
+// for since before. It returns how many.
+func DeleteStaleUploads(ctx context.Context, db bun.IDB, before time.Time) (int64, error) {
+	res, err := db.NewDelete().Model((*Upload)(nil)).Where("updated_at < ?", before.UTC()).
+		Where("NOT EXISTS (SELECT 1 FROM draft_changes AS d WHERE d.upload_id = upload.id)").Exec(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("forget stale uploads: %w", violation(err))
+	}
+	return res.RowsAffected()
 }
 
 // UploadIDs lists every upload that is known: what else lies in uploads/ is
 // nobody's.
 func UploadIDs(ctx context.Context, db bun.IDB) ([]string, error) {
 	var ids []string
-	err := db.NewSelect().Model((*Upload)(nil)).Column("id").Scan(ctx, &ids)
+	err := db.NewSelect().Model((*Upload)(nil)).Column("id").OrderExpr("id").Scan(ctx, &ids)
 	return ids, err
 }

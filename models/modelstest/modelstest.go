@@ -3,6 +3,7 @@ package modelstest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -52,4 +53,31 @@ func Server(t testing.TB, db bun.IDB, key *models.SecretKey, u *models.User) *mo
 		t.Fatal(err)
 	}
 	return s
+}
+
+// Overlay makes an overlay of the user's, or a shared one for nil.
+func Overlay(t testing.TB, db bun.IDB, u *models.User, kind models.OverlayKind) *models.Overlay {
+	t.Helper()
+	o := &models.Overlay{Name: fmt.Sprintf("Overlay %d", count.Add(1)), Kind: kind}
+	if u != nil {
+		o.UserID = u.ID
+	}
+	if kind == models.OverlayManaged {
+		o.Definition.Recipe = "sourcemod"
+	}
+	if err := models.CreateOverlay(context.Background(), db, o); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// Publish records a version of an overlay, which becomes its current one. No host
+// has its files.
+func Publish(t testing.TB, db bun.IDB, o *models.Overlay, number int64) {
+	t.Helper()
+	v := &models.OverlayVersion{OverlayID: o.ID, Number: number, CreatedAt: models.Now(), UserName: "somebody", Why: "a test", Report: json.RawMessage(`{}`)}
+	if err := models.PublishVersion(context.Background(), db, v); err != nil {
+		t.Fatal(err)
+	}
+	o.Version = number
 }

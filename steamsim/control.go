@@ -29,6 +29,8 @@ type Control struct {
 	Speed    Speed           `json:"speed"`
 	Steamcmd SteamcmdControl `json:"steamcmd"`
 	Srcds    SrcdsControl    `json:"srcds"`
+	Workshop WorkshopControl `json:"workshop,omitzero"`
+	Mirror   MirrorControl   `json:"mirror,omitzero"`
 }
 
 // SteamcmdControl chooses what an install meets.
@@ -149,6 +151,9 @@ func parseControl(b []byte) (Control, error) {
 	}
 	if c.Steamcmd.Count < 0 {
 		return Control{}, fmt.Errorf("steamcmd.count is %d: want 0 (every run) or more", c.Steamcmd.Count)
+	}
+	if err := c.Workshop.check(); err != nil {
+		return Control{}, err
 	}
 	return c, nil
 }

@@ -13,8 +13,10 @@ import (
 )
 
 type commands struct {
-	Link    linkCmd    `cmd:"" help:"Make DIR look like an unpacked steamcmd, or refresh it."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Link      linkCmd      `cmd:"" help:"Make DIR look like an unpacked steamcmd, or refresh it."`
+	Serve     serveCmd     `cmd:"" help:"Serve Steam's Web API, its file host and a mirror of what recipes fetch."`
+	Catalogue catalogueCmd `cmd:"" help:"List the items and collections of the simulated workshop."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
 type linkCmd struct {
@@ -42,6 +44,6 @@ func main() {
 		os.Exit(status)
 	}
 	cli := kong.Parse(&commands{}, kong.Name("steamsim"),
-		kong.Description("A simulated Steam for tests and the demo: steamcmd and the L4D2 server, without the download."))
+		kong.Description("A simulated Steam for tests and the demo: steamcmd, the L4D2 server, the workshop and a few sites, without the download."))
 	cli.FatalIfErrorf(cli.Run())
 }

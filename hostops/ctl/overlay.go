@@ -103,6 +103,7 @@ type ManifestFile struct {
 	SHA256 string `json:"sha256,omitempty"` // hex; of regular files
 	Link   string `json:"link,omitempty"`   // the target of a symbolic link
 	Dir    bool   `json:"dir,omitempty"`    // an empty folder
+	Exec   bool   `json:"exec,omitempty"`   // a file that may be run
 }
 
 // Version is what is known of a version without its file list.

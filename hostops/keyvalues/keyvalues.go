@@ -12,9 +12,10 @@ import (
 
 // Limits of one document. Real ones stay far below: the largest app_info_print is a few hundred kilobytes.
 const (
-	MaxSize  = 8 << 20 // bytes read
-	MaxDepth = 64      // blocks inside each other
-	MaxNodes = 200_000 // pairs and blocks together
+	MaxSize   = 8 << 20 // bytes read
+	MaxDepth  = 64      // blocks inside each other
+	MaxNodes  = 200_000 // pairs and blocks together
+	MaxFaults = 20      // that [ParseLenient] tells
 )
 
 // ErrLimit is returned when a document exceeds [MaxSize], [MaxDepth] or [MaxNodes]. Reading stops there.

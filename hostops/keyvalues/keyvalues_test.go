@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -100,6 +101,39 @@ func TestParseNamesTheFirstFaultAndKeepsTheRest(t *testing.T) {
 				t.Errorf("Parse(%q)\n got %q\nwant %q", tt.in, got, tt.want)
 			}
 		})
+	}
+}
+
+func TestParseLenientTellsEveryFault(t *testing.T) {
+	tests := map[string]struct {
+		in, want string
+		faults   []SyntaxError
+	}{
+		"none": {`a { "b" "c" } "d"{ }`, "a{b=c} d{}", nil},
+		"key touches value": {
+			"m {\n\"Map\"\"x\"\n\"Map\" \"y\"\n\"Map\"\"z\" }", "m{Map=x Map=y Map=z}",
+			[]SyntaxError{{2, `no space between the key "Map" and its value`}, {4, `no space between the key "Map" and its value`}},
+		},
+		"unquoted may touch": {`Map"x"`, "Map=x", nil},
+		"value touches key":  {`"a" "b""c" "d"`, "a=b c=d", nil},
+		"in order of lines":  {"}\n\"a\"\"b\"\n}", "a=b", []SyntaxError{{1, "} without a block to close"}, {2, `no space between the key "a" and its value`}, {3, "} without a block to close"}}},
+		"no end of them": {strings.Repeat("}\n", 50), "", slices.Collect(func(yield func(SyntaxError) bool) {
+			for i := range MaxFaults {
+				yield(SyntaxError{i + 1, "} without a block to close"})
+			}
+		})},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			root, faults, err := ParseLenient(strings.NewReader(tt.in))
+			if err != nil || dump(root) != tt.want || !slices.Equal(faults, tt.faults) {
+				t.Errorf("ParseLenient(%q)\n got %q, %v, %v\nwant %q, %v", tt.in, dump(root), faults, err, tt.want, tt.faults)
+			}
+		})
+	}
+	root, _, err := ParseLenient(strings.NewReader("a b\n" + strings.Repeat("c{", MaxDepth+1)))
+	if !errors.Is(err, ErrLimit) || root.Get("a").Value() != "b" {
+		t.Errorf("too deep: %v with %q, want ErrLimit with what came before", err, dump(root))
 	}
 }
 
@@ -268,6 +302,10 @@ func FuzzParse(f *testing.F) {
 			if !errors.As(err, &syntax) || syntax.Line < 1 || syntax.Line > bytes.Count(text, []byte("\n"))+1 {
 				t.Fatalf("Parse(%q): error %v names no line of the text", text, err)
 			}
+		}
+		lenient, faults, wrong := ParseLenient(bytes.NewReader(text))
+		if dump(lenient) != dump(root) || errors.Is(wrong, ErrLimit) != errors.Is(err, ErrLimit) || len(faults) > MaxFaults || err != nil && wrong == nil && len(faults) == 0 {
+			t.Fatalf("ParseLenient(%q): %q, %v, %v; Parse says %q, %v", text, dump(lenient), faults, wrong, dump(root), err)
 		}
 		var out bytes.Buffer
 		if err := Write(&out, root.Children()...); err != nil {

@@ -16,23 +16,26 @@ const (
 )
 
 type token struct {
-	kind tokenKind
-	text string
-	line int
+	kind    tokenKind
+	text    string
+	line    int
+	touches bool // its quote stands right behind that of the token before
 }
 
-// lexer cuts a document into tokens and keeps the first fault that it or the parser found.
+// lexer cuts a document into tokens and keeps the first faults that it or the parser found.
 type lexer struct {
 	text    []byte
 	pos     int
 	line    int
 	pending *token
-	fault   *SyntaxError
+	closed  int // where the last quoted token ended
+	faults  []SyntaxError
 }
 
+// complain notes a fault.
 func (l *lexer) complain(line int, problem string) {
-	if l.fault == nil {
-		l.fault = &SyntaxError{Line: line, Problem: problem}
+	if len(l.faults) < MaxFaults {
+		l.faults = append(l.faults, SyntaxError{Line: line, Problem: problem})
 	}
 }
 
@@ -98,7 +101,7 @@ func (l *lexer) lineEnd(pos int) int {
 
 // quoted reads a string, which may run over several lines.
 func (l *lexer) quoted() token {
-	t := token{kind: tokenText, line: l.line}
+	t := token{kind: tokenText, line: l.line, touches: l.pos > 0 && l.pos == l.closed}
 	start := l.pos + 1
 	var out []byte
 	for i := start; i < len(l.text); i++ {
@@ -110,7 +113,7 @@ func (l *lexer) quoted() token {
 		}
 		if c == '"' {
 			l.line += bytes.Count(l.text[start:i], []byte("\n"))
-			l.pos = i + 1
+			l.pos, l.closed = i+1, i+1
 			t.text = string(out)
 			return t
 		}

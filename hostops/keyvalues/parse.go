@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -25,28 +26,43 @@ import (
 // it is what the whole file reads as if a missing value is empty, a surplus } is ignored and an open block or quote
 // ends with the file. The error names the first fault. Next to [ErrLimit] or an error of r the tree ends early.
 func Parse(r io.Reader) (*Node, error) {
-	root := Block("")
+	root, p, err := parse(r)
+	if err == nil && len(p.faults) > 0 {
+		err = &p.faults[0]
+	}
+	return root, err
+}
+
+// ParseLenient reads the same for whoever wants what can be had and a list of what
+// is wrong: the first [MaxFaults] faults, and among them the keys that touch their
+// value, "Map""x", which Parse takes without a word and the game does not read. The
+// error is [ErrLimit] or one of r, and never about the notation; next to it the tree
+// ends early.
+func ParseLenient(r io.Reader) (*Node, []SyntaxError, error) {
+	root, p, err := parse(r)
+	faults := append(p.faults, p.touching...)
+	slices.SortStableFunc(faults, func(a, b SyntaxError) int { return a.Line - b.Line })
+	return root, faults[:min(len(faults), MaxFaults)], err
+}
+
+func parse(r io.Reader) (*Node, *parser, error) {
+	root, p := Block(""), &parser{}
 	text, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
 	if err != nil {
-		return root, fmt.Errorf("read KeyValues: %w", err)
+		return root, p, fmt.Errorf("read KeyValues: %w", err)
 	}
 	if len(text) > MaxSize {
-		return root, fmt.Errorf("more than %d bytes: %w", MaxSize, ErrLimit)
+		return root, p, fmt.Errorf("more than %d bytes: %w", MaxSize, ErrLimit)
 	}
-	p := parser{lexer: lexer{text: bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), line: 1}}
-	if err := p.parse(root); err != nil {
-		return root, err
-	}
-	if p.fault != nil {
-		return root, p.fault
-	}
-	return root, nil
+	p.lexer = lexer{text: bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), line: 1}
+	return root, p, p.parse(root)
 }
 
 type parser struct {
 	lexer
-	open  []*Node
-	nodes int
+	open     []*Node
+	nodes    int
+	touching []SyntaxError // keys that touch their value
 }
 
 func (p *parser) parse(root *Node) error {
@@ -93,6 +109,9 @@ func (p *parser) entry(n *Node) error {
 		return p.begin(n, keep)
 	case tokenText:
 		n.value = t.text
+		if t.touches && len(p.touching) < MaxFaults {
+			p.touching = append(p.touching, SyntaxError{n.line, fmt.Sprintf("no space between the key %q and its value", n.key)})
+		}
 	default:
 		p.complain(n.line, fmt.Sprintf("the key %q has no value", n.key))
 		p.unread(t)

@@ -109,10 +109,21 @@ func UpdateBlueprint(ctx context.Context, db bun.IDB, b *Blueprint) error {
 	return saveBlueprint(ctx, db, b, "name", "arguments", "config")
 }
 
-// UpdateBlueprintOverlays replaces b's list, uppermost first, under the same guard
-// as UpdateBlueprint.
-func UpdateBlueprintOverlays(ctx context.Context, tx bun.IDB, b *Blueprint, list []Stacked) error {
-	if err := saveBlueprint(ctx, tx, b); err != nil {
+// ChangeBlueprintOverlays gives b's list, uppermost first, to change and stores
+// what that returns. It is no save of a form: two people may each move something.
+func ChangeBlueprintOverlays(ctx context.Context, tx bun.IDB, b *Blueprint, change func(now []Overlay) ([]Stacked, error)) error {
+	// This first, because it keeps others waiting until the transaction ends.
+	res, err := tx.NewUpdate().Model((*Blueprint)(nil)).Set("revision = revision + 1, updated_at = ?", Now()).
+		Where("id = ? AND user_id = ?", b.ID, b.UserID).Exec(ctx)
+	if err := oneRow(res, err); err != nil {
+		return fmt.Errorf("change the overlays of a blueprint: %w", err)
+	}
+	now, err := BlueprintOverlays(ctx, tx, b.ID)
+	if err != nil {
+		return err
+	}
+	list, err := change(now)
+	if err != nil {
 		return err
 	}
 	return SetBlueprintOverlays(ctx, tx, b.UserID, b.ID, list)

@@ -89,13 +89,13 @@ func TestStackedOverlayIsNotDeleted(t *testing.T) {
 		ctx, me := context.Background(), modelstest.User(t, db, false)
 		o, b := modelstest.Overlay(t, db, me, models.OverlayFiles), modelstest.Blueprint(t, db, me)
 		modelstest.Publish(t, db, o, 1)
-		if err := models.UpdateBlueprintOverlays(ctx, db, b, []models.Stacked{{ID: o.ID}}); err != nil {
+		if err := stack(ctx, db, b, models.Stacked{ID: o.ID}); err != nil {
 			t.Fatal(err)
 		}
 		if err := models.DeleteOverlay(ctx, db, o.ID); err == nil || !strings.Contains(err.Error(), b.Name) {
 			t.Fatalf("deletion of a stacked overlay: %v; want a sentence that names %s", err, b.Name)
 		}
-		if err := models.UpdateBlueprintOverlays(ctx, db, b, nil); err != nil {
+		if err := stack(ctx, db, b); err != nil {
 			t.Fatal(err)
 		}
 		up := &models.Upload{UserID: me.ID, OverlayID: o.ID, Name: "a.vpk", Size: 1}
@@ -131,29 +131,34 @@ func TestOverlayThatIsBeingDeletedIsNotStacked(t *testing.T) {
 	})
 }
 
-// Two windows of one person: neither the list nor the text is lost, and an
-// overlay's new version is no conflict.
-func TestBlueprintGuardsSavesAndNotVersions(t *testing.T) {
+// Neither a change of the list nor an overlay's new version stands in the way of
+// somebody who writes at the text.
+func TestBlueprintGuardsTextAndNotOverlays(t *testing.T) {
 	testenv.EachDB(t, func(t *testing.T, db *bun.DB) {
 		ctx, me := context.Background(), modelstest.User(t, db, false)
 		o, b := modelstest.Overlay(t, db, me, models.OverlayFiles), modelstest.Blueprint(t, db, me)
-		if err := models.UpdateBlueprintOverlays(ctx, db, b, []models.Stacked{{ID: o.ID}}); err != nil || b.Edits != 2 || b.Revision != 2 {
-			t.Fatalf("stacking: edits %d, revision %d, %v", b.Edits, b.Revision, err)
+		if err := stack(ctx, db, b, models.Stacked{ID: o.ID}); err != nil {
+			t.Fatal(err)
 		}
-		stale := *b
 		modelstest.Publish(t, db, o, 1)
+		stale := *b
 		b.Config = "sv_alltalk 1"
-		if err := models.UpdateBlueprint(ctx, db, b); err != nil || b.Edits != 3 || b.Revision != 4 {
-			t.Fatalf("a save after a new version: edits %d, revision %d, %v; want 3 and 4", b.Edits, b.Revision, err)
+		if err := models.UpdateBlueprint(ctx, db, b); err != nil || b.Edits != 2 || b.Revision != 4 {
+			t.Fatalf("a save after a new list and a new version: edits %d, revision %d, %v; want 2 and 4", b.Edits, b.Revision, err)
 		}
-		if err := models.UpdateBlueprintOverlays(ctx, db, &stale, nil); !errors.Is(err, models.ErrConflict) {
-			t.Errorf("a list over somebody's save: %v, want a conflict", err)
+		if err := models.UpdateBlueprint(ctx, db, &stale); !errors.Is(err, models.ErrConflict) {
+			t.Errorf("a save over somebody's save: %v, want a conflict", err)
 		}
 		got, err := models.BlueprintByID(ctx, db, me.ID, b.ID)
 		if err != nil || len(got.Overlays) != 1 || got.Config != "sv_alltalk 1" || got.Revision != b.Revision {
 			t.Errorf("stored %+v, %v", got, err)
 		}
 	})
+}
+
+// stack gives a blueprint another list.
+func stack(ctx context.Context, db *bun.DB, b *models.Blueprint, list ...models.Stacked) error {
+	return models.ChangeBlueprintOverlays(ctx, db, b, func([]models.Overlay) ([]models.Stacked, error) { return list, nil })
 }
 
 func TestOverlayReach(t *testing.T) {

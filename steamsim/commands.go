@@ -95,8 +95,8 @@ func consoleCommands() map[string]func(*server, command) {
 		"logaddress_delall": func(s *server, _ command) {
 			s.log.targets = nil
 		},
-		"update_addon_paths": func(*server, command) {},
-		"mission_reload":     func(*server, command) {},
+		"update_addon_paths": (*server).cmdUpdateAddonPaths,
+		"mission_reload":     func(*server, command) {}, // reads missions/ again; that shows only in menus
 		"version":            (*server).cmdVersion,
 		"cvarlist":           (*server).cmdCvarlist,
 		"quit":               (*server).cmdQuit,
@@ -208,26 +208,6 @@ func (s *server) loadMap(want string) bool {
 	}
 	s.logLine(fmt.Sprintf("Started map \"%s\" (CRC \"-1352213912\")", name))
 	return true
-}
-
-func (s *server) mapExists(name string) bool {
-	if name == "" || strings.ContainsAny(name, "/\\") {
-		return false
-	}
-	st, err := os.Stat(filepath.Join(s.game, "maps", name+".bsp"))
-	return err == nil && st.Mode().IsRegular()
-}
-
-func (s *server) cmdMaps(c command) {
-	paths, err := filepath.Glob(filepath.Join(s.game, "maps", "*.bsp"))
-	if err != nil {
-		return // cannot happen: the pattern is ours
-	}
-	for _, p := range paths {
-		if name := filepath.Base(p); c.arg(0) == "*" || strings.Contains(name, c.arg(0)) {
-			s.printf("PENDING:   (fs) %s\n", name)
-		}
-	}
 }
 
 func (s *server) cmdVersion(command) {

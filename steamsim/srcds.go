@@ -27,23 +27,24 @@ type server struct {
 	done    chan int // exit status
 
 	// mu is the engine's frame: who runs commands or moves the world holds it.
-	mu       sync.Mutex
-	capture  *strings.Builder // output of the RCON command that is running
-	commands map[string]func(*server, command)
-	cvars    map[string]*cvar
-	depth    int // of nested exec
-	address  address
-	udp      *net.UDPConn
-	tcp      net.Listener
-	mapName  string
-	nextMap  string // asked for, not loaded yet
-	loaded   bool   // a map was loaded: server.cfg was executed
-	secure   bool
-	online   bool // Steam told it its public address
-	maxAsked int  // from sv_setmax
-	bans     bans
-	log      gameLog
-	world    world
+	mu        sync.Mutex
+	capture   *strings.Builder // output of the RCON command that is running
+	commands  map[string]func(*server, command)
+	cvars     map[string]*cvar
+	depth     int // of nested exec
+	address   address
+	udp       *net.UDPConn
+	tcp       net.Listener
+	mapName   string
+	nextMap   string          // asked for, not loaded yet
+	addonMaps map[string]bool // in the mounted VPKs
+	loaded    bool            // a map was loaded: server.cfg was executed
+	secure    bool
+	online    bool // Steam told it its public address
+	maxAsked  int  // from sv_setmax
+	bans      bans
+	log       gameLog
+	world     world
 }
 
 // runSrcds plays the game server until it quits, crashes or gets a signal.
@@ -144,7 +145,9 @@ func (s *server) start() {
 	s.pause(400)
 	s.print("Server is hibernating\n")
 	s.pause(200)
+	s.mu.Lock()
 	addons := s.mountAddons()
+	s.mu.Unlock()
 	if s.control.CrashAtStart || addons == addonsCrash {
 		s.crash()
 	}
@@ -219,39 +222,6 @@ func (s *server) abs(path string) string {
 		return path
 	}
 	return filepath.Join(s.dir, path)
-}
-
-// addons is how mounting the add-ons ended.
-type addons int
-
-const (
-	addonsMounted addons = iota
-	addonsHang           // one cannot be read: the start goes no further
-	addonsCrash          // one is no VPK
-)
-
-// mountAddons reads the first bytes of each VPK in addons/, as the engine mounts
-// them all.
-func (s *server) mountAddons() addons {
-	paths, err := filepath.Glob(filepath.Join(s.game, "addons", "*.vpk"))
-	if err != nil {
-		return addonsMounted // cannot happen: the pattern is ours
-	}
-	for _, p := range paths {
-		f, err := os.Open(p)
-		if err != nil {
-			s.printf("Unable to open %s\n", p)
-			return addonsHang
-		}
-		magic := make([]byte, 4)
-		_, err = f.ReadAt(magic, 0)
-		_ = f.Close() // read only
-		if err != nil || string(magic) != "\x34\x12\xaa\x55" {
-			s.printf("CPackedStore: %s is not a valid VPK\n", filepath.Base(p))
-			return addonsCrash
-		}
-	}
-	return addonsMounted
 }
 
 // loadSteamclient looks for the library where the real server does. Without it

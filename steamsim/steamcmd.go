@@ -162,6 +162,8 @@ func (s *session) dispatch(cmd []string) {
 		s.pause(200) // the reply comes later; see appInfoPrint
 	case "app_info_print":
 		s.appInfoPrint(args)
+	case "workshop_download_item":
+		s.workshopDownloadItem(args)
 	case "runscript":
 		s.runScript(args)
 	case "quit", "exit", "logout":

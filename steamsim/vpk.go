@@ -151,6 +151,7 @@ func listVPK(name string) ([]string, error) {
 
 func listTree(r *bufio.Reader) ([]string, error) {
 	var out []string
+	entries := 0
 	word := func() (string, error) {
 		s, err := r.ReadString(0)
 		if err != nil {
@@ -186,8 +187,11 @@ func listTree(r *bufio.Reader) ([]string, error) {
 				if _, err := r.Discard(int(binary.LittleEndian.Uint16(e[4:]))); err != nil {
 					return nil, fmt.Errorf("%w: its tree ends early", errNotVPK)
 				}
-				if len(out) > vpkMaxEntries {
+				if entries++; entries > vpkMaxEntries {
 					return nil, nil
+				}
+				if binary.LittleEndian.Uint16(e[6:]) != vpkHere {
+					continue // in a part, of which add-ons have none
 				}
 				name := base
 				if ext != " " {

@@ -163,6 +163,10 @@ type hostOptions struct {
 	Supervisor string `enum:"auto,systemd,rootless" default:"auto" env:"LEFT4ME_SUPERVISOR" help:"Who runs the game servers: systemd, rootless, or auto."`
 	Steamcmd   string `env:"LEFT4ME_STEAMCMD" placeholder:"PATH" help:"steamcmd.sh; by default the one in the steam folder of the state root."`
 	Ctl        string `name:"l4d2ctl" env:"LEFT4ME_L4D2CTL" placeholder:"PATH" help:"The l4d2ctl program; by default the one beside left4me, then the one on PATH."`
+
+	SteamAPI      string   `name:"steam-api" env:"LEFT4ME_STEAM_API" placeholder:"URL" help:"Where Steam's Web API is, if not at Steam."`
+	WorkshopHosts []string `env:"LEFT4ME_WORKSHOP_HOSTS" placeholder:"HOST:PORT" help:"Where workshop files may come from beside Steam's own hosts."`
+	Mirror        string   `env:"LEFT4ME_MIRROR" placeholder:"URL" help:"A mirror that recipes fetch from instead of the original sites."`
 }
 
 // command is l4d2ctl with its environment for a state root.
@@ -174,6 +178,15 @@ func (o hostOptions) command(root string) (argv, env []string, err error) {
 	env = []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + root, "LEFT4ME_ROOT=" + root, "LEFT4ME_SUPERVISOR=" + o.Supervisor}
 	if o.Steamcmd != "" {
 		env = append(env, "LEFT4ME_STEAMCMD="+o.Steamcmd)
+	}
+	if o.SteamAPI != "" {
+		env = append(env, "LEFT4ME_STEAM_API="+o.SteamAPI)
+	}
+	if len(o.WorkshopHosts) > 0 {
+		env = append(env, "LEFT4ME_WORKSHOP_HOSTS="+strings.Join(o.WorkshopHosts, ","))
+	}
+	if o.Mirror != "" {
+		env = append(env, "LEFT4ME_MIRROR="+o.Mirror)
 	}
 	return []string{path}, env, nil
 }

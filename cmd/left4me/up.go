@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -113,22 +112,26 @@ func (u *upCommand) Run(ctx context.Context, c *console) error {
 	if err := models.Migrate(ctx, s.db, log); err != nil {
 		return err
 	}
+	parts := []func(context.Context) error{func(ctx context.Context) error { return u.serve(ctx, l, s, log) }}
 	if u.Demo {
-		if err := linkSteamsim(ctx, data); err != nil {
+		steam, err := startDemo(ctx, data)
+		if err != nil {
 			return err
 		}
+		defer steam.end()
+		u.hostOptions = steam.options(u.hostOptions)
+		parts = append(parts, steam.wait)
 	}
 	name, password, err := firstAdmin(ctx, s.db)
 	if err != nil {
 		return err
 	}
 	greet(c, "http://"+l.Addr().String(), data, name, password, u.Demo)
-	return u.runBoth(ctx, func(ctx context.Context) error { return u.serve(ctx, l, s, log) },
-		func(ctx context.Context) error { return work(ctx, s, u.hostOptions, data, log) })
+	return runAll(ctx, append(parts, func(ctx context.Context) error { return work(ctx, s, u.hostOptions, data, log) })...)
 }
 
-// runBoth ends both when one ends, and waits for both.
-func (u *upCommand) runBoth(ctx context.Context, parts ...func(context.Context) error) error {
+// runAll ends all when one ends, and waits for all.
+func runAll(ctx context.Context, parts ...func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	errs := make([]error, len(parts))
@@ -158,19 +161,6 @@ func lockData(data string) (*os.File, error) {
 		return nil, fmt.Errorf("left4me is running with the data folder %s already; stop it, or choose another with --data", data)
 	}
 	return f, nil
-}
-
-// linkSteamsim puts the simulated Steam where steamcmd is expected.
-func linkSteamsim(ctx context.Context, data string) error {
-	path, err := beside("steamsim", "")
-	if err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, path, "link", filepath.Join(data, "steam"), "--speed", "demo")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("prepare the simulated Steam: %w: %s", err, strings.TrimSpace(string(out)))
-	}
-	return nil
 }
 
 const adminName = "admin"
@@ -228,7 +218,7 @@ func greet(c *console, address, data, name, password string, demo bool) {
 	}
 	c.say("  Everything is kept in %s.", data)
 	if demo {
-		c.say("  This is the demo: Steam and the game are simulated.")
+		greetDemo(c)
 	}
 	c.say("  Ctrl+C stops left4me; game servers keep running.")
 	c.say("")

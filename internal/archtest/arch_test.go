@@ -30,7 +30,7 @@ var mayImport = map[string]string{
 	"hostops/vpk":                  "hostops/charset",
 	"hostops/vpk/vpktest":          "",
 	"hostops/missions":             "hostops/charset hostops/ctl hostops/keyvalues",
-	"hostops/gate":                 "hostops/ctl hostops/missions hostops/vpk",
+	"hostops/gate":                 "hostops/charset hostops/ctl hostops/missions hostops/vpk",
 	"hostops/archive":              "",
 	"hostops/overlay":              "hostops/ctl hostops/servercfg",
 	"hostops/servercfg":            "hostops/ctl",
@@ -57,7 +57,7 @@ var mayImport = map[string]string{
 	"internal/e2e":      "",
 
 	"cmd/left4me":         "hostops/ctl hostops/overlay hostops/privilege hostops/recipes internal/embedded jobs jobs/worker models webui",
-	"cmd/l4d2ctl":         "hostops hostops/ctl hostops/gate hostops/privilege hostops/sandbox hostops/steam hostops/supervisor hostops/vpk",
+	"cmd/l4d2ctl":         "hostops hostops/ctl hostops/fetch hostops/gate hostops/privilege hostops/sandbox hostops/steam hostops/supervisor hostops/vpk",
 	"cmd/left4me-overlay": "overlayhelper overlayhelper/mount",
 	"cmd/steamsim":        "steamsim",
 }

@@ -68,12 +68,27 @@ type blueprintForm struct {
 	Config    string
 	Edits     int64
 	Argv      argvView
+	Preview   cfgPreview
 	Saved     bool
 	Linked    int
 	Problem   map[string]string
 }
 
 func (blueprintForm) template() string { return "blueprint_form.html" }
+
+// ArgumentsField is the part of the form that choosing a map replaces.
+func (f blueprintForm) ArgumentsField() argumentsField {
+	return argumentsField{f.Arguments, f.Argv, f.Problem["arguments"]}
+}
+
+// argumentsField is the arguments as a person types them, and what becomes of them.
+type argumentsField struct {
+	Arguments string
+	Argv      argvView
+	Problem   string
+}
+
+func (argumentsField) template() string { return "arguments_field.html" }
 
 // argvView shows arguments one a line, as the game gets them.
 type argvView struct {
@@ -92,8 +107,19 @@ func argvOf(text string) argvView {
 }
 
 // previewArguments changes nothing; it is a POST because arguments may be long.
+// With a map it answers with the arguments that play it.
 func (s *Server) previewArguments(c *gin.Context) error {
-	return s.show(c, http.StatusOK, argvOf(c.PostForm("arguments")))
+	text := c.PostForm("arguments")
+	first, chosen := c.GetPostForm("map")
+	if !chosen {
+		return s.show(c, http.StatusOK, argvOf(text))
+	}
+	argv, err := models.SplitArguments(text)
+	if err != nil {
+		return s.show(c, http.StatusOK, argumentsField{text, argvOf(text), err.Error()})
+	}
+	text = models.JoinArguments(withMap(argv, first))
+	return s.show(c, http.StatusOK, argumentsField{text, argvOf(text), ""})
 }
 
 // blueprintLinked are the servers that a blueprint is for, and what each of them
@@ -134,7 +160,7 @@ func (s *Server) blueprintLinked(ctx context.Context, u *models.User, id, host s
 type blueprintPage struct {
 	Layout   layout
 	Form     blueprintForm
-	Overlays []models.Overlay
+	Overlays blueprintOverlays
 	Linked   blueprintLinked
 	Problem  string // of the whole blueprint
 }
@@ -151,6 +177,7 @@ func (s *Server) showNewBlueprint(c *gin.Context, status int, f blueprintForm) e
 	if err != nil {
 		return err
 	}
+	l.Scripts = []string{"blueprint.js"}
 	return s.show(c, status, blueprintPage{Layout: l, Form: f})
 }
 
@@ -207,11 +234,17 @@ func (s *Server) renderBlueprint(c *gin.Context, status int, b *models.Blueprint
 		return err
 	}
 	f.Linked = len(linked.Servers)
+	overlays, err := s.blueprintOverlays(c.Request.Context(), b)
+	if err != nil {
+		return err
+	}
+	f.Preview = s.cfgPreview(b, f.Config)
 	l, err := s.layout(c, b.Name, "blueprints", "blueprint:"+b.ID)
 	if err != nil {
 		return err
 	}
-	return s.show(c, status, blueprintPage{Layout: l, Form: f, Overlays: b.Overlays, Linked: linked, Problem: problem})
+	l.Scripts = []string{"blueprint.js"}
+	return s.show(c, status, blueprintPage{Layout: l, Form: f, Overlays: overlays, Linked: linked, Problem: problem})
 }
 
 func (s *Server) editBlueprint(c *gin.Context) error {
@@ -239,6 +272,7 @@ func (s *Server) editBlueprint(c *gin.Context) error {
 		form.Saved = true
 	}
 	if isHX(c) {
+		form.Preview = s.cfgPreview(b, form.Config)
 		return s.show(c, http.StatusOK, form)
 	}
 	if invalid {

@@ -185,11 +185,19 @@ func (s *Server) blueprintFeed(ctx context.Context, u *models.User, host, id str
 	}
 	return &feed{render: func(ctx context.Context) ([]fragment, []string, error) {
 		v, err := s.blueprintLinked(ctx, u, id, host)
-		topics := []string{jobsTopic(u)}
+		if err != nil {
+			return nil, nil, err
+		}
+		topics := []string{jobsTopic(u), jobs.TopicBlueprint(id)}
 		for _, srv := range v.Servers {
 			topics = append(topics, jobs.TopicServer(srv.Server.ID))
 		}
-		return []fragment{v}, topics, err
+		b, err := models.BlueprintByID(ctx, s.DB, u.ID, id)
+		if err != nil {
+			return nil, nil, err
+		}
+		overlays, err := s.blueprintOverlays(ctx, b)
+		return []fragment{v, overlays}, topics, err
 	}}, nil
 }
 

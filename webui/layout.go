@@ -17,7 +17,8 @@ type layout struct {
 	Section string // the navigation's current entry
 	User    *models.User
 	Strip   stripView
-	Feeds   string // what the page's live stream carries, comma-separated
+	Feeds   string   // what the page's live stream carries, comma-separated
+	Scripts []string // static files beside app.js
 	Flash   string
 	Monitor bool
 	Version string

@@ -342,7 +342,7 @@ func TestBlueprintPage(t *testing.T) {
 	made := b.post("/blueprints", url.Values{"name": {"Competitive"}, "arguments": {`-tickrate 60 +sv_setmax 31 +map "c2m1_highway versus"`}, "config": {"sv_alltalk 1\r\n"}})
 	made.want(t, 303)
 	path := made.Header.Get("Location")
-	b.get(path).want(t, 200, "<li>c2m1_highway versus</li>", "sv_alltalk 1\n", `&#43;map &#34;c2m1_highway versus&#34;`, "No server is linked to it.", "Nothing is stacked on the game")
+	b.get(path).want(t, 200, "<li>c2m1_highway versus</li>", "sv_alltalk 1\n", `&#43;map &#34;c2m1_highway versus&#34;`, "No server is linked to it.", "Servers run the game as Steam delivers it")
 	srv := &models.Server{UserID: u.ID, BlueprintID: strings.TrimPrefix(path, "/blueprints/"), Name: "One"}
 	if err := models.CreateServer(ctx, s.db, s.key, srv); err != nil {
 		t.Fatal(err)

@@ -59,6 +59,12 @@ func TestRights(t *testing.T) {
 		"GET /blueprints/:id":            owners,
 		"POST /blueprints/:id":           {to, wrong, none, none},
 		"POST /blueprints/:id/apply":     ownersDo,
+		"POST /blueprints/:id/overlays":  {to, wrong, none, none},
+		"GET /blueprints/:id/stack":      {to, 503, none, none}, // the site of this test sees no files
+		"GET /blueprints/:id/maps":       owners,
+		"POST /blueprints/:id/map":       ownersDo,
+		"POST /blueprints/:id/preview":   owners,
+		"GET /campaigns":                 users,
 		"POST /blueprints/:id/delete":    owners,
 		"GET /game":                      users,
 		"POST /game/install":             {to, no, no, to},

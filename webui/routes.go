@@ -58,6 +58,12 @@ func (s *Server) routes() []route {
 		{get, "/blueprints/:id", signedIn, s.showBlueprint},
 		{post, "/blueprints/:id", signedIn, s.editBlueprint},
 		{post, "/blueprints/:id/apply", signedIn, s.applyBlueprint},
+		{post, "/blueprints/:id/overlays", signedIn, s.changeBlueprintOverlays},
+		{get, "/blueprints/:id/stack", signedIn, s.showStack},
+		{get, "/blueprints/:id/maps", signedIn, s.showCampaigns},
+		{post, "/blueprints/:id/map", signedIn, s.setMap},
+		{post, "/blueprints/:id/preview", signedIn, s.previewConfig},
+		{get, "/campaigns", signedIn, s.showOwnCampaigns},
 		{post, "/blueprints/:id/delete", signedIn, s.deleteBlueprint},
 
 		{get, "/game", signedIn, s.showGame},

@@ -31,7 +31,7 @@ var mayImport = map[string]string{
 	"hostops/vpk/vpktest":          "",
 	"hostops/missions":             "hostops/charset hostops/ctl hostops/keyvalues",
 	"hostops/gate":                 "hostops/charset hostops/ctl hostops/missions hostops/vpk",
-	"hostops/archive":              "",
+	"hostops/archive":              "hostops/charset",
 	"hostops/overlay":              "hostops/ctl hostops/servercfg",
 	"hostops/servercfg":            "hostops/ctl",
 	"hostops/confine":              "",

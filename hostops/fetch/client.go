@@ -29,7 +29,7 @@ const (
 // behind one, neither the addresses nor the certificates would be what they seem.
 // Its fields are set before the first call; calls may be made at the same time.
 type Client struct {
-	// Hosts may be asked, in lower case: names, or *.NAME for everything below NAME.
+	// Hosts may be asked; see MatchHost.
 	Hosts []string
 	// Dialer connects; its Trusted hosts may be asked too. It must not be nil.
 	Dialer *Dialer
@@ -160,15 +160,17 @@ func (c *Client) check(u *url.URL) error {
 		return refuse(name(u), "only https is used, not http")
 	case port != "443":
 		return refuse(name(u), "port %s is not used", clip(port))
-	case !c.allows(host):
+	case !MatchHost(c.Hosts, host):
 		return refuse(name(u), "%s is not one of the hosts that may be asked", clip(host))
 	}
 	return nil
 }
 
-func (c *Client) allows(host string) bool {
+// MatchHost reports whether host is one of the patterns: names in lower case, or
+// *.NAME for everything below NAME.
+func MatchHost(patterns []string, host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	return slices.ContainsFunc(c.Hosts, func(pattern string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		if below, wild := strings.CutPrefix(pattern, "*."); wild {
 			return strings.HasSuffix(host, "."+below)
 		}

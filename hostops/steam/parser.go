@@ -47,7 +47,7 @@ type Parser struct {
 	platform string // as steamcmd echoed it last, or ""
 	settled  bool   // the current pass has its final line
 	phase    ctl.Phase
-	meter    meter
+	meter    Meter
 	shown    time.Time // of the last progress event
 
 	successes int   // passes that ended well
@@ -215,7 +215,7 @@ func (p *Parser) progress(m []string) {
 			p.Total(p.phase.Key, total)
 		}
 	}
-	p.phase.Rate, p.phase.Left = p.meter.measure(p.Now(), done, total)
+	p.phase.Rate, p.phase.Left = p.meter.Measure(p.Now(), done, total)
 	p.show(false)
 }
 
@@ -227,7 +227,7 @@ func (p *Parser) bootstrapProgress(m []string) {
 	}
 	p.phase.Percent = float64(min(digits(m[1]), 100))
 	p.phase.Done, p.phase.Total = digits(m[2])*1024, digits(m[3])*1024
-	p.phase.Rate, p.phase.Left = p.meter.measure(p.Now(), p.phase.Done, p.phase.Total)
+	p.phase.Rate, p.phase.Left = p.meter.Measure(p.Now(), p.phase.Done, p.phase.Total)
 	p.show(false)
 }
 
@@ -247,7 +247,7 @@ func (p *Parser) enter(key, title string) {
 		return
 	}
 	p.phase = ctl.Phase{Key: key, Title: title, Try: p.Try, Tries: p.Tries, Why: p.Why}
-	p.meter = meter{}
+	p.meter = Meter{}
 	p.shown = time.Time{}
 	begun := p.phase
 	p.Emit(ctl.Event{Type: ctl.EventPhase, At: p.Now(), Phase: &begun})
@@ -265,8 +265,8 @@ func (p *Parser) show(last bool) {
 	p.Emit(ctl.Event{Type: ctl.EventProgress, At: t, Phase: &now})
 }
 
-// meter smooths a rate over about five seconds.
-type meter struct {
+// Meter smooths a rate over about five seconds. The first figure only begins it.
+type Meter struct {
 	at   time.Time
 	done int64
 	rate float64 // bytes per second
@@ -274,9 +274,11 @@ type meter struct {
 
 const meterWindow = 5 * time.Second
 
-func (m *meter) measure(at time.Time, done, total int64) (rate, left int64) {
+// Measure takes how much is done by now and returns bytes per second and the
+// seconds left, 0 while they are unknown. Less than before begins anew.
+func (m *Meter) Measure(at time.Time, done, total int64) (rate, left int64) {
 	if m.at.IsZero() || done < m.done {
-		*m = meter{at: at, done: done}
+		*m = Meter{at: at, done: done}
 		return 0, 0
 	}
 	if passed := at.Sub(m.at); passed >= 100*time.Millisecond {

@@ -1,0 +1,177 @@
+package workshop
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// part is a file that is being fetched: its bytes lie at their places, and the
+// journal beside it says which pieces are whole, so that whoever is killed fetches
+// at most the pieces under way again.
+//
+// The journal is not synced, and holds only until the machine is started again: a
+// crash of the machine costs the download, not its correctness.
+type part struct {
+	path string
+	file *os.File
+
+	mu      sync.Mutex
+	journal journal
+}
+
+// journal is STAMP.part.json.
+type journal struct {
+	Size      int64  `json:"size"`
+	Piece     int64  `json:"piece"` // bytes; the last one may be shorter
+	Validator string `json:"validator,omitempty"`
+	Boot      string `json:"boot"`
+	Done      string `json:"done"` // one character a piece: "x" is there, "." is not
+}
+
+// openPart opens path for a file of size bytes, with what an earlier run left of
+// it when that can be trusted.
+func openPart(path string, size, piece int64) (*part, error) {
+	boot, err := bootID()
+	if err != nil {
+		return nil, err
+	}
+	// One that was published just before a kill is the published file itself.
+	if info, err := os.Lstat(path); err == nil && !soleRegular(info) {
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	p := &part{path: path, file: f}
+	fresh := journal{Size: size, Piece: piece, Boot: boot, Done: strings.Repeat(".", int((size+piece-1)/piece))}
+	info, err := f.Stat()
+	var old journal
+	if err == nil {
+		err = readJSON(p.journalPath(), &old)
+	}
+	switch {
+	case err == nil && info.Size() == size && old.Size == size && old.Piece == piece && old.Boot == boot && len(old.Done) == len(fresh.Done):
+		p.journal = old
+		return p, nil
+	case err != nil && !errors.Is(err, ErrNotStored):
+		_ = f.Close() // the first error matters more
+		return nil, err
+	}
+	p.journal = fresh
+	if err := p.reset(); err != nil {
+		_ = f.Close() // as above
+		return nil, err
+	}
+	return p, nil
+}
+
+// soleRegular reports whether a file is regular and has no other name.
+func soleRegular(info os.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && info.Mode().IsRegular() && st.Nlink == 1
+}
+
+func (p *part) journalPath() string { return p.path + ".json" }
+
+// reset forgets everything that was fetched.
+func (p *part) reset() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.journal.Validator = ""
+	p.journal.Done = strings.Repeat(".", len(p.journal.Done))
+	if err := writeJSON(p.journalPath(), p.journal); err != nil { // before the bytes: it may claim less, never more
+		return err
+	}
+	if err := p.file.Truncate(0); err != nil {
+		return err
+	}
+	return p.file.Truncate(p.journal.Size)
+}
+
+// bind notes which content the pieces are of. It reports whether it is the same
+// as before; the first to come decides.
+func (p *part) bind(validator string) (same bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if validator == "" || p.journal.Validator == validator {
+		return true, nil
+	}
+	if p.journal.Validator != "" {
+		return false, nil
+	}
+	p.journal.Validator = validator
+	return true, writeJSON(p.journalPath(), p.journal)
+}
+
+func (p *part) validator() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.journal.Validator
+}
+
+// finish notes that a piece is whole.
+func (p *part) finish(piece int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	done := []byte(p.journal.Done)
+	done[piece] = 'x'
+	p.journal.Done = string(done)
+	return writeJSON(p.journalPath(), p.journal)
+}
+
+// missing lists the pieces that are not there.
+func (p *part) missing() []int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var list []int
+	for i, c := range []byte(p.journal.Done) {
+		if c != 'x' {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// span is where a piece begins and how long it is.
+func (p *part) span(piece int) (at, length int64) {
+	at = int64(piece) * p.journal.Piece
+	return at, min(p.journal.Piece, p.journal.Size-at)
+}
+
+// have is how many bytes of whole pieces are there.
+func (p *part) have() int64 {
+	have := p.journal.Size
+	for _, i := range p.missing() {
+		_, length := p.span(i)
+		have -= length
+	}
+	return have
+}
+
+// close keeps what is there for the next run.
+func (p *part) close() { _ = p.file.Close() } // what is not on the disk is not in the journal, or fetched again
+
+// remove takes both files away. It is for what was published, or is of no use.
+func (p *part) remove() {
+	p.close()
+	_ = os.Remove(p.path) // a leftover is swept by the next run
+	_ = os.Remove(p.journalPath())
+}
+
+// bootID changes when the machine is started again.
+func bootID() (string, error) {
+	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("read the id of this boot: %w", err)
+	}
+	return strings.TrimSpace(string(data)), nil
+}

@@ -15,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"left4me/hostops/ctl"
+	"left4me/hostops/overlay"
 	"left4me/hostops/servercfg"
 	"left4me/hostops/supervisor"
 )
@@ -57,6 +58,10 @@ func (h *Host) Initialize(ctx context.Context, name, source string, r io.Reader)
 		return nil, err
 	}
 	defer releasePorts()
+	// Again: a version that is there now is not collected before the spec names it.
+	if err := h.checkOverlays(spec.Overlays); err != nil {
+		return nil, err
+	}
 	if err := h.checkPortOwner(name, spec.Port); err != nil {
 		return nil, err
 	}
@@ -199,7 +204,7 @@ func (h *Host) checkOverlays(refs []string) error {
 	}
 	base, err := os.Open(h.path(dirOverlays))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fail(ctl.ErrBadSpec, "overlay %s does not exist on this host: build it first", refs[0])
+		return h.missingOverlay(refs[0])
 	}
 	if err != nil {
 		return fmt.Errorf("look at the overlays: %w", err)
@@ -215,7 +220,7 @@ func (h *Host) checkOverlays(refs []string) error {
 		case err == nil:
 			_ = unix.Close(fd) // only its existence mattered
 		case errors.Is(err, unix.ENOENT):
-			return fail(ctl.ErrBadSpec, "overlay %s does not exist on this host: build it first", ref)
+			return h.missingOverlay(ref)
 		case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EXDEV):
 			return fail(ctl.ErrBadSpec, "overlay %s leaves its folder: there is a link on the way to it", ref)
 		case errors.Is(err, unix.ENOTDIR):
@@ -225,4 +230,18 @@ func (h *Host) checkOverlays(refs []string) error {
 		}
 	}
 	return nil
+}
+
+// missingOverlay says that a version cannot be used, which there are instead, and
+// how to come by one of them. It is ctl.ErrNoOverlay.
+func (h *Host) missingOverlay(ref string) error {
+	r, err := overlay.ParseRef(ref)
+	if err != nil { // 0/v1 and the like, which a spec may name and nobody can build
+		return fail(ctl.ErrNoOverlay, "overlay %s does not exist on this host: build it first", ref)
+	}
+	err = h.store().Missing(r)
+	if newest, _ := h.store().Newest(r.Overlay); newest == 0 { // what cannot be read is not there to be used
+		return err
+	}
+	return fail(ctl.ErrNoOverlay, "%v. Apply the server's blueprint again, which takes the current version, or initialise the server with one that is there", err)
 }

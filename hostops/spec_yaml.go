@@ -29,14 +29,14 @@ func decodeSpec(data []byte) (ctl.Spec, specLines, error) {
 	if i := bytes.IndexByte(data, 0); i >= 0 {
 		return ctl.Spec{}, lines, objection(1+bytes.Count(data[:i], []byte("\n")), "a NUL byte: a spec is text")
 	}
-	root, err := specRoot(escapeJSON(data))
+	root, err := specRoot(escapeJSON(data), "port and rcon_password", "port: 27015")
 	if err != nil {
 		return ctl.Spec{}, lines, err
 	}
 	var s ctl.Spec
 	for i := 0; i < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
-		if err := checkKey(key, lines.field); err != nil {
+		if err := checkKey(key, specFields, lines.field); err != nil {
 			return s, lines, err
 		}
 		lines.field[key.Value] = key.Line
@@ -47,11 +47,12 @@ func decodeSpec(data []byte) (ctl.Spec, specLines, error) {
 	return s, lines, nil
 }
 
-func specRoot(data []byte) (*yaml.Node, error) {
+// specRoot finds the fields of a document. needs and example are for sentences.
+func specRoot(data []byte, needs, example string) (*yaml.Node, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
-		return nil, objection(0, "the spec is empty: it needs at least port and rcon_password")
+		return nil, objection(0, "the spec is empty: it needs at least %s", needs)
 	} else if err != nil {
 		return nil, yamlObjection(err)
 	}
@@ -66,7 +67,7 @@ func specRoot(data []byte) (*yaml.Node, error) {
 	}
 	root := doc.Content[0]
 	if root.Kind != yaml.MappingNode {
-		return nil, objection(root.Line, "a spec is a list of fields such as \"port: 27015\", not %s", kindOf(root))
+		return nil, objection(root.Line, "a spec is a list of fields such as %q, not %s", example, kindOf(root))
 	}
 	return root, nil
 }
@@ -102,16 +103,16 @@ func refuseAliases(n *yaml.Node) error {
 	return nil
 }
 
-func checkKey(key *yaml.Node, seen map[string]int) error {
+func checkKey(key *yaml.Node, fields []string, seen map[string]int) error {
 	if key.Kind != yaml.ScalarNode {
 		return objection(key.Line, "a field's name must be plain text")
 	}
-	if !slices.Contains(specFields, key.Value) {
+	if !slices.Contains(fields, key.Value) {
 		text := fmt.Sprintf("unknown field %q", short(key.Value))
-		if near := nearest(key.Value, specFields); near != "" {
+		if near := nearest(key.Value, fields); near != "" {
 			return objection(key.Line, "%s (did you mean %q?)", text, near)
 		}
-		return objection(key.Line, "%s (the fields are %s)", text, strings.Join(specFields, ", "))
+		return objection(key.Line, "%s (the fields are %s)", text, strings.Join(fields, ", "))
 	}
 	if first, twice := seen[key.Value]; twice {
 		return objection(key.Line, "%s is given twice: first on line %d", key.Value, first)

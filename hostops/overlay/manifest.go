@@ -234,20 +234,20 @@ func (s *Store) Missing(r Ref) error {
 	for _, n := range slices.Backward(numbers) {
 		switch {
 		case n == r.Version:
-			what = "was collected: its files are no longer on this host"
+			what = "was collected and is no longer on this host"
 		case s.there(Ref{r.Overlay, n}):
 			there = append(there, fmt.Sprintf("v%d", n))
 		}
 	}
 	if len(there) == 0 {
-		return fail(ctl.ErrNoOverlay, "overlay version %s %s, and there is no other: build it first", r, what)
+		return fail(ctl.ErrNoOverlay, "overlay %s %s: build it first", r, what)
 	}
 	more := ""
 	if len(there) > 5 {
 		more = fmt.Sprintf(" and %d more", len(there)-5)
 		there = there[:5]
 	}
-	return fail(ctl.ErrNoOverlay, "overlay version %s %s; there is %s%s (l4d2ctl overlay list %d)", r, what, strings.Join(there, ", "), more, r.Overlay)
+	return fail(ctl.ErrNoOverlay, "overlay %s %s; there is %s%s (l4d2ctl overlay list %d)", r, what, strings.Join(there, ", "), more, r.Overlay)
 }
 
 // The bounds of manifests that are kept in memory.

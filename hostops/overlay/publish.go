@@ -44,6 +44,7 @@ func (st *Stage) Publish(tree *Tree, v ctl.Version) (ctl.Version, error) {
 	if before != nil && slices.Equal(before.Tree, tree.Files) && s.looksWhole(before) {
 		v.Same, v.At, v.Previous = true, before.At, before.Previous
 		v.Added, v.Changed, v.Removed = before.Added, before.Changed, before.Removed
+		st.forgetReadmitted()
 		return v, st.Discard()
 	}
 	var old []ctl.ManifestFile
@@ -56,7 +57,11 @@ func (st *Stage) Publish(tree *Tree, v ctl.Version) (ctl.Version, error) {
 	if v.Number++; v.Number > MaxNumber {
 		return v, fmt.Errorf("overlay %d has no version number left", st.id)
 	}
-	return v, st.publish(tree, v)
+	if err := st.publish(tree, v); err != nil {
+		return v, err
+	}
+	st.forgetReadmitted()
+	return v, nil
 }
 
 // serverCfg is what a game reads when its map is loaded.

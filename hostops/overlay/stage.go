@@ -24,6 +24,7 @@ type Stage struct {
 	id     int64
 	root   *os.Root
 	linked map[inode]string // files that Link put there, and the SHA-256 of their content
+	back   []string         // refused files that Readmit put there, by their SHA-256
 	step   func(string)     // told of each step of Publish; a test ends the process there
 }
 
@@ -67,7 +68,8 @@ func (s *Store) Begin(id int64) (*Stage, error) {
 // Root is the stage as something that no path leaves. It is closed with it.
 func (st *Stage) Root() *os.Root { return st.root }
 
-// Discard removes the stage. After Publish it does nothing.
+// Discard removes the stage, and the overlay's folder if nothing else is in it.
+// After Publish it does nothing.
 func (st *Stage) Discard() error {
 	_ = st.root.Close() // a folder's descriptor; nothing can be lost
 	if st.Dir == "" {
@@ -75,7 +77,11 @@ func (st *Stage) Discard() error {
 	}
 	dir := st.Dir
 	st.Dir = ""
-	return removeTree(dir)
+	if err := removeTree(dir); err != nil {
+		return fmt.Errorf("remove what was built: %w", err)
+	}
+	_ = os.Remove(st.store.folder(st.id)) // fails when there are versions, as it should
+	return nil
 }
 
 // Link puts an open regular file of ours, which nobody changes any more, into the

@@ -9,6 +9,7 @@ import (
 
 	"left4me/hostops/ctl"
 	"left4me/hostops/supervisor"
+	"left4me/hostops/vpk/vpktest"
 )
 
 func TestCauseLines(t *testing.T) {
@@ -73,13 +74,15 @@ func TestWeakCausesGiveWay(t *testing.T) {
 
 func TestAddonFaults(t *testing.T) {
 	dir := t.TempDir()
-	good := vpkMagic + "\x01\x00\x00\x00\x00\x00\x00\x00"
+	good := string(vpktest.Of("maps/a.bsp", "x"))
 	tests := map[string]struct{ content, want string }{
 		"good.vpk": {good, ""},
+		"half.vpk": {good[:len(good)-1], `cannot be mounted ("maps/a.bsp" would end 1 bytes behind the end of the file)`},
 		"zip.vpk":  {"PK\x03\x04 and more", "is a ZIP archive and no VPK"},
 		"rar.vpk":  {"Rar!\x1a\x07\x01", "is a RAR archive and no VPK"},
 		"7z.vpk":   {"7z\xbc\xaf\x27\x1c", "is a 7z archive and no VPK"},
-		"html.vpk": {"<!doctype html>", "is no VPK"},
+		"html.vpk": {"<!doctype html>", "is a web page and no VPK"},
+		"text.vpk": {"not found", "is no VPK"},
 		"none.vpk": {"", "is empty"},
 		"cut.vpk":  {vpkMagic, "is cut off"},
 	}
@@ -111,7 +114,10 @@ func TestDiagnoseLooksThroughTheLayers(t *testing.T) {
 		t.Errorf("nothing is wrong: %+v", c)
 	}
 	writeFile(t, h.path("overlays/2/v1/left4dead2/addons/a.vpk"), "zip")
-	writeFile(t, h.path("overlays/1/v1/left4dead2/addons/a.vpk"), vpkMagic+"\x01\x00\x00\x00\x00\x00\x00\x00")
+	writeFile(t, h.path("overlays/1/v1/left4dead2/addons/a.vpk"), string(vpktest.Of()))
+	set := vpktest.Package{Files: []vpktest.File{{Path: "maps/a.bsp", Data: "x", Part: 1}}}
+	writeFile(t, h.path("overlays/2/v1/left4dead2/addons/set_dir.vpk"), string(set.Bytes()))
+	writeFile(t, h.path("overlays/2/v1/left4dead2/addons/set_000.vpk"), string(set.Parts()[0]))
 	if c := h.diagnose("friday", down, stuck); c != nil {
 		t.Errorf("the upper one hides the bad one: %+v", c)
 	}

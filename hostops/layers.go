@@ -14,6 +14,7 @@ import (
 
 	"left4me/hostops/ctl"
 	"left4me/hostops/supervisor"
+	"left4me/hostops/vpk"
 )
 
 // layers.go looks at what a game would see, without a mount: directory by
@@ -120,15 +121,10 @@ var errNoFile = errors.New("it is no regular file")
 // vpkMagic begins every VPK: 0x55AA1234, little endian.
 const vpkMagic = "\x34\x12\xaa\x55"
 
-// disguises are archives that people rename to .vpk.
-var disguises = []struct{ magic, name string }{
-	{"PK\x03\x04", "a ZIP archive"}, {"Rar!", "a RAR archive"}, {"7z\xbc\xaf\x27\x1c", "a 7z archive"},
-}
-
-// addonFault says what is wrong with an add-on, or "". Only its first bytes are
-// looked at: what they say is what crashes the engine.
+// addonFault says what is wrong with an add-on, or "". Its directory is looked
+// through, which is what the engine relies on; not what it packs.
 func addonFault(path string) string {
-	data, err := head(path, 12)
+	data, err := head(path, 32)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "is a link that leads nowhere"
@@ -141,14 +137,21 @@ func addonFault(path string) string {
 	case len(data) == 0:
 		return "is empty"
 	case !strings.HasPrefix(string(data), vpkMagic):
-		for _, d := range disguises {
-			if strings.HasPrefix(string(data), d.magic) {
-				return "is " + d.name + " and no VPK"
-			}
+		if what := vpk.Disguise(data); what != "" {
+			return "is " + what + " and no VPK"
 		}
 		return "is no VPK"
 	case len(data) < 12:
 		return "is cut off"
+	}
+	f, err := vpk.OpenFile(path)
+	if err == nil {
+		defer f.Close()
+		_, err = f.Check()
+	}
+	var fault *vpk.Fault
+	if errors.As(err, &fault) {
+		return fmt.Sprintf("cannot be mounted (%s)", fault.Detail)
 	}
 	return ""
 }
@@ -156,7 +159,11 @@ func addonFault(path string) string {
 // badAddon finds the first add-on of a stack that the engine cannot mount; nil
 // when they all look right.
 func badAddon(stack []layerDir) *cause {
-	for _, f := range look(stack, "left4dead2/addons/*.vpk") {
+	files := look(stack, "left4dead2/addons/*.vpk")
+	for _, f := range files {
+		if partOfSet(f, files) {
+			continue // the set's directory tells of it
+		}
 		if fault := addonFault(f.path); fault != "" {
 			name := filepath.Base(f.path)
 			return &cause{key: "vpk", file: name, sentence: fmt.Sprintf(
@@ -164,6 +171,15 @@ func badAddon(stack []layerDir) *cause {
 		}
 	}
 	return nil
+}
+
+// partOfSet reports whether f is the x_000.vpk of an x_dir.vpk beside it.
+func partOfSet(f found, files []found) bool {
+	stem, ok := vpk.PartOf(f.path)
+	return ok && slices.ContainsFunc(files, func(other found) bool {
+		set, ok := vpk.SetOf(other.path)
+		return ok && set == stem
+	})
 }
 
 // diagnose says why a run that m tells of came to nothing; nil when nothing

@@ -29,6 +29,7 @@ func (h *Host) Warnings(spec ctl.Spec) []string {
 		func() []string { return pluginWarnings(spec.Arguments, commands, stack) },
 		func() []string { return argumentWarnings(spec.Arguments) },
 		func() []string { return mapWarnings(arguments(spec), stack) },
+		func() []string { return h.campaignWarnings(spec.Overlays) },
 	} {
 		all = append(all, warn()...)
 	}

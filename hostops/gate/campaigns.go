@@ -154,8 +154,8 @@ type LayerCampaigns struct {
 // hidden by the upper one and harms nobody.
 func Duplicates(layers []LayerCampaigns) []ctl.Finding {
 	type source struct {
-		layer int
-		file  string
+		layer       int
+		file, title string
 	}
 	type pair struct{ upper, lower int }
 	first := map[string]source{}
@@ -166,7 +166,7 @@ func Duplicates(layers []LayerCampaigns) []ctl.Finding {
 			key := strings.ToLower(campaign.Name)
 			s, known := first[key]
 			if !known {
-				first[key] = source{i, campaign.File}
+				first[key] = source{i, campaign.File, campaign.Title}
 				continue
 			}
 			if s.layer == i || s.file == campaign.File {
@@ -177,7 +177,7 @@ func Duplicates(layers []LayerCampaigns) []ctl.Finding {
 				clashes[p] = &names{}
 				order = append(order, p)
 			}
-			clashes[p].add(fmt.Sprintf("%q", campaign.Title))
+			clashes[p].add(fmt.Sprintf("%q", s.title))
 		}
 	}
 	var all []ctl.Finding

@@ -411,7 +411,7 @@ func TestDuplicates(t *testing.T) {
 		want   []string
 	}{
 		"none":      {[]LayerCampaigns{{"1/v1", []ctl.Campaign{c("a", "a.vpk")}}, {"2/v1", []ctl.Campaign{c("b", "b.vpk")}}}, nil},
-		"two":       {[]LayerCampaigns{{"1/v1", []ctl.Campaign{c("a", "a.vpk")}}, {"2/v3", []ctl.Campaign{c("A", "b.vpk")}}}, []string{`The overlays 1/v1 and 2/v3 both bring the campaign "The A": the game uses one of the two files, which need not be the upper one, so take one out.`}},
+		"two":       {[]LayerCampaigns{{"1/v1", []ctl.Campaign{c("a", "a.vpk")}}, {"2/v3", []ctl.Campaign{c("A", "b.vpk")}}}, []string{`The overlays 1/v1 and 2/v3 both bring the campaign "The a": the game uses one of the two files, which need not be the upper one, so take one out.`}},
 		"hidden":    {[]LayerCampaigns{{"1/v1", []ctl.Campaign{c("a", "a.vpk")}}, {"2/v3", []ctl.Campaign{c("a", "a.vpk")}}}, nil},
 		"one layer": {[]LayerCampaigns{{"1/v1", []ctl.Campaign{c("a", "a.vpk"), c("a", "b.vpk")}}}, nil},
 		"many of a pair": {

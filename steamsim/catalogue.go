@@ -16,7 +16,7 @@ import (
 //
 //	3100000001 … 3100000012   chosen ones: see wellKnown
 //	3110000001 …              each has one fault of its own: see faultNames
-//	3300000001 … 3300099999   made from the number: campaigns, skins, scripts, 60 KB to 130 MB
+//	3300000001 … 3300099999   made from the number: campaigns, skins, scripts, 60 KB to 142 MB
 //	121086524, 698857882,     ids that instructions and scripts on the net name
 //	2524204971
 //
@@ -166,7 +166,7 @@ func describeItem(id uint64) (item, bool) {
 }
 
 // madeItem is a numbered item. Sizes spread evenly over the orders of magnitude,
-// so that any hundred in a row come to about 1.8 GB.
+// so that any hundred in a row come to about 1.7 GB.
 func madeItem(id uint64) item {
 	it := item{id: id, kind: kindCampaign, size: spread(id - firstMade + 1)}
 	switch mix(id, 2) % 10 {
@@ -355,7 +355,7 @@ func Known() []string {
 	for i, name := range faultNames {
 		out = append(out, fmt.Sprintf("%-12d %11s  faulty: %s", firstFaulty+i, "", name))
 	}
-	out = append(out, fmt.Sprintf("%d…%05d %6s  made from the number, 60 KB to 130 MB", uint64(firstMade), uint64(lastMade%100000), ""))
+	out = append(out, fmt.Sprintf("%d…%05d %6s  made from the number, 60 KB to 142 MB", uint64(firstMade), uint64(lastMade%100000), ""))
 	for _, id := range append(slices.Sorted(maps.Keys(fixedCollections)), deepSet) {
 		c, _ := findCollection(id)
 		out = append(out, fmt.Sprintf("%-12d %11s  collection: %s (%d entries)", id, "", c.title, len(c.children)))

@@ -9,10 +9,10 @@ import (
 	"unicode/utf16"
 )
 
-// spread is the size of the nth made item: between 60 KB and 130 MB, evenly over
+// spread is the size of the nth made item: between 60 KB and 142 MB, evenly over
 // the orders of magnitude (steps of the golden ratio leave no gaps).
 func spread(n uint64) int64 {
-	const smallest, largest = 60e3, 130e6
+	const smallest, largest = 60e3, 142e6
 	_, share := math.Modf(float64(n) * 0.6180339887498949)
 	return int64(smallest * math.Pow(largest/smallest, share))
 }

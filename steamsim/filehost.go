@@ -83,7 +83,7 @@ func (w *Web) sendItem(rw http.ResponseWriter, r *http.Request, it item, change 
 	b := w.file(it)
 	f := &sending{
 		blob: b, end: b.size, done: r.Context().Done(), record: w.ranges.begin(id, b.size),
-		pace: pace{rate: rateOf(c, change)}, cut: -1,
+		pace: pace{rate: rateOf(c, change)}, cut: -1, header: rw.Header(),
 	}
 	if has("slow") {
 		f.pace.rate = slowRate
@@ -103,7 +103,8 @@ func (w *Web) sendItem(rw http.ResponseWriter, r *http.Request, it item, change 
 	}
 	http.ServeContent(rw, r, "", modified, f)
 	if errors.Is(f.failed, errCut) {
-		panic(http.ErrAbortHandler) // the connection closes in the middle
+		_ = http.NewResponseController(rw).Flush() // what was sent arrives, if the client is still there
+		panic(http.ErrAbortHandler)                // the connection closes in the middle
 	}
 }
 
@@ -188,6 +189,7 @@ type sending struct {
 	pace              pace
 	cutting, stalling bool
 	cut               int64 // where; -1: not known yet
+	header            http.Header
 	failed            error
 }
 
@@ -205,14 +207,23 @@ func (s *sending) Seek(offset int64, whence int) (int64, error) {
 	return s.at, nil
 }
 
+// answer is how long the answer is said to be.
+func (s *sending) answer() int64 {
+	n, err := strconv.ParseInt(s.header.Get("Content-Length"), 10, 64)
+	if err != nil {
+		return s.end - s.at
+	}
+	return n
+}
+
 func (s *sending) Read(p []byte) (int, error) {
 	if s.at >= s.end {
 		return 0, io.EOF
 	}
 	p = p[:min(int64(len(p)), 64<<10)]
 	if s.cutting || s.stalling {
-		if s.cut < 0 { // half of what is left, and never more than 3 MB
-			s.cut = s.at + min((s.end-s.at)/2, 3<<20)
+		if s.cut < 0 { // half of the answer, and never more than 3 MB
+			s.cut = s.at + min(s.answer()/2, 3<<20)
 		}
 		if s.at >= s.cut {
 			if s.stalling {

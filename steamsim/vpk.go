@@ -3,6 +3,7 @@ package steamsim
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -54,52 +55,55 @@ func vpkPath(name string) (ext, dir, base string) {
 	return ext, dir, base
 }
 
+// placed is a packed file with its place in the tree.
+type placed struct {
+	packed
+	ext, dir, base string
+}
+
 // packVPK makes a VPK of version 1 or 2.
 func packVPK(version uint32, files []packed) *blob {
-	files = slices.Clone(files)
-	slices.SortStableFunc(files, func(a, b packed) int {
-		ea, da, _ := vpkPath(a.path)
-		eb, db, _ := vpkPath(b.path)
-		if c := strings.Compare(ea, eb); c != 0 {
-			return c
-		}
-		return strings.Compare(da, db)
+	list := make([]placed, len(files))
+	for i, f := range files {
+		list[i].packed = f
+		list[i].ext, list[i].dir, list[i].base = vpkPath(f.path)
+	}
+	slices.SortStableFunc(list, func(a, b placed) int {
+		return cmp.Or(strings.Compare(a.ext, b.ext), strings.Compare(a.dir, b.dir))
 	})
 	var tree bytes.Buffer
 	data := new(blob)
-	var lastExt, lastDir string
-	for i, f := range files {
-		ext, dir, base := vpkPath(f.path)
-		if i > 0 && (ext != lastExt || dir != lastDir) {
+	for i, f := range list {
+		newExt := i == 0 || f.ext != list[i-1].ext
+		newDir := newExt || f.dir != list[i-1].dir
+		if i > 0 && newDir {
 			tree.WriteByte(0)
-			if ext != lastExt {
-				tree.WriteByte(0)
-			}
 		}
-		if i == 0 || ext != lastExt {
-			tree.WriteString(ext + "\x00")
+		if i > 0 && newExt {
+			tree.WriteByte(0)
 		}
-		if i == 0 || ext != lastExt || dir != lastDir {
-			tree.WriteString(dir + "\x00")
+		if newExt {
+			tree.WriteString(f.ext + "\x00")
 		}
-		tree.WriteString(base + "\x00")
-		var e [18]byte
-		binary.LittleEndian.PutUint32(e[0:], f.content.crc())
+		if newDir {
+			tree.WriteString(f.dir + "\x00")
+		}
+		tree.WriteString(f.base + "\x00")
 		index := uint16(vpkHere)
 		if f.archive > 0 {
 			index = f.archive - 1
 		}
-		binary.LittleEndian.PutUint16(e[6:], index)
-		binary.LittleEndian.PutUint32(e[8:], uint32(data.size)+f.offset)
-		binary.LittleEndian.PutUint32(e[12:], uint32(f.content.size))
-		binary.LittleEndian.PutUint16(e[16:], vpkEntryEnd)
-		tree.Write(e[:])
+		e := binary.LittleEndian.AppendUint32(nil, f.content.crc())
+		e = binary.LittleEndian.AppendUint16(e, 0) // nothing is preloaded
+		e = binary.LittleEndian.AppendUint16(e, index)
+		e = binary.LittleEndian.AppendUint32(e, uint32(data.size)+f.offset)
+		e = binary.LittleEndian.AppendUint32(e, uint32(f.content.size))
+		tree.Write(binary.LittleEndian.AppendUint16(e, vpkEntryEnd))
 		if f.archive == 0 {
 			data.addBlob(f.content)
 		}
-		lastExt, lastDir = ext, dir
 	}
-	if len(files) > 0 {
+	if len(list) > 0 {
 		tree.Write([]byte{0, 0})
 	}
 	tree.WriteByte(0)

@@ -82,6 +82,7 @@ func (w *Web) failCall(rw http.ResponseWriter, r *http.Request, c APIControl) bo
 	case "truncated":
 		rw.Header().Set("Content-Length", "5000")
 		_, _ = fmt.Fprint(rw, `{"response":{"result":1,"resultcount":1,"publishedfiledetails":[{"publishedfileid":"`) // see above
+		_ = http.NewResponseController(rw).Flush()
 		panic(http.ErrAbortHandler)
 	case "slow":
 		select {

@@ -227,8 +227,8 @@ func (b *bench) log() string {
 // fetch fetches and returns the items by id.
 func (b *bench) fetch(t testing.TB, ids ...string) (map[string]ctl.Item, error) {
 	t.Helper()
-	list, err := Fetch(t.Context(), ids, b.Options)
-	return byID(list), err
+	r, err := Fetch(t.Context(), ids, b.Options)
+	return byID(r.Items), err
 }
 
 func byID(list []ctl.Item) map[string]ctl.Item {

@@ -81,7 +81,7 @@ func TestFetchFollowsTheAuthor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if it := info[0]; it.State != ctl.ItemOutdated || it.Stamp != first["101"].Stamp {
+	if it := info.Items[0]; it.State != ctl.ItemOutdated || it.Stamp != first["101"].Stamp {
 		t.Errorf("info of a changed item: %+v", it)
 	}
 	second, err := b.fetch(t, "101", "102")
@@ -108,9 +108,9 @@ func TestInfoWritesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.steam.add("101", 1000)
-	list, err := Info(t.Context(), []string{"101"}, b.Options)
-	if err != nil || len(list) != 1 || list[0].State != ctl.ItemWanted {
-		t.Errorf("info: %+v, %v", list, err)
+	r, err := Info(t.Context(), []string{"101"}, b.Options)
+	if err != nil || len(r.Items) != 1 || r.Items[0].State != ctl.ItemWanted {
+		t.Errorf("info: %+v, %v", r, err)
 	}
 	if _, err := os.Stat(b.Store.Dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the store exists after info: %v", err)

@@ -23,6 +23,7 @@ type item struct {
 	url    string  // where its file is
 	direct bool    // whether it can be fetched from there
 	again  bool    // its failure may go away by itself
+	kept   bool    // a collection that Steam does not list: its children are those of the last time
 }
 
 func (it *item) stamp() string { return stampOf(*it.detail) }
@@ -56,18 +57,13 @@ func (f *fetcher) resolve(ctx context.Context, ids []string) ([]*item, error) {
 		return nil, cancelled(ctx)
 	}
 	for _, it := range list {
-		if slices.Contains([]ctl.ItemState{"", ctl.ItemCollection}, it.State) {
-			d, ok := found[it.ID]
-			switch {
-			case failed[it.ID] != nil && it.State == "":
-				it.fail(failed[it.ID])
-			case it.State == ctl.ItemCollection:
-				if ok && d.Result == 1 {
-					it.describe(d)
-				}
-			default:
-				it.take(d, steamHosts, f.Hosts)
-			}
+		switch {
+		case it.State == ctl.ItemCollection:
+			it.takeCollection(found[it.ID])
+		case it.State == "" && failed[it.ID] != nil:
+			it.fail(failed[it.ID])
+		case it.State == "":
+			it.take(found[it.ID], steamHosts, f.Hosts)
 		}
 		if err := f.compare(it); err != nil {
 			return nil, err
@@ -106,11 +102,14 @@ func (f *fetcher) follow(ctx context.Context, ids []string) ([]*item, error) {
 		var next []string
 		for _, id := range level {
 			it := known[id]
+			kids, ok := found[id]
+			if !ok {
+				kids, ok = f.listedBefore(id)
+				it.kept = ok
+			}
 			if err := failed[id]; err != nil {
 				it.fail(err)
-				continue
 			}
-			kids, ok := found[id]
 			if !ok {
 				continue
 			}
@@ -140,6 +139,41 @@ func (f *fetcher) follow(ctx context.Context, ids []string) ([]*item, error) {
 		level = next
 	}
 	return list, nil
+}
+
+// listedBefore is what a collection listed when Steam last told.
+func (f *fetcher) listedBefore(id string) ([]child, bool) {
+	old, err := f.Store.record(id)
+	if err != nil || old.State != ctl.ItemCollection { // what cannot be read is not known
+		return nil, false
+	}
+	var kids []child
+	for _, id := range old.Children {
+		k := child{ID: text(id)}
+		if r, err := f.Store.record(id); err == nil && r.State == ctl.ItemCollection {
+			k.FileType = fileTypeCollection
+		}
+		kids = append(kids, k)
+	}
+	return kids, true
+}
+
+// takeCollection takes over what Steam says of a collection. One that is gone
+// stays what it was, and says so.
+func (it *item) takeCollection(d detail) {
+	if d.Result == 1 {
+		it.describe(d)
+	}
+	switch {
+	case !it.kept:
+	case it.again:
+		it.Message += " What this collection listed last is used."
+	case d.Result == 1:
+		it.Message = "Steam lists nothing for this collection any more. What it listed last is kept."
+	default:
+		_, it.Message = resultSentence(d.Result)
+		it.Message = strings.NewReplacer("this item", "this collection", "such item", "such collection", "What is in the store is kept.", "What it listed last is kept.").Replace(it.Message)
+	}
 }
 
 // describe takes over what Steam says of an item or collection.

@@ -69,54 +69,62 @@ type fetcher struct {
 	progress *progress
 }
 
+// Report is what came of a run.
+type Report struct {
+	Items   []ctl.Item // in the order of the ids, each collection before what it lists
+	Notices []string   // what whoever asked should know beside the outcome
+}
+
 // Info asks Steam what the ids are, and what collections list. Nothing is fetched
-// or written. Every item is emitted and returned, in the order of the ids, each
-// collection before what it lists. The error says that Steam could not be asked.
-func Info(ctx context.Context, ids []string, o Options) ([]ctl.Item, error) {
+// or written. Every item is emitted. The error says that none could be had.
+func Info(ctx context.Context, ids []string, o Options) (Report, error) {
 	f, err := newFetcher(o)
 	if err != nil {
-		return nil, err
+		return Report{}, err
 	}
 	defer f.close()
 	list, err := f.resolve(ctx, ids)
 	if err != nil {
-		return nil, err
+		return Report{}, err
 	}
 	for _, it := range list {
 		f.emitItem(it)
 	}
-	return outcome(list, f.say)
+	return outcome(list)
 }
 
 // Fetch brings everything the ids are and list into the store. Items are emitted
 // once what they are is known and again when their state changes. What is not
 // simply stored has its sentence in Message; an item that Steam no longer has
-// keeps what the store has of it. The error is nil when all that can be had is
-// there: one that may go away by itself is of those that answer Retry.
-func Fetch(ctx context.Context, ids []string, o Options) ([]ctl.Item, error) {
+// keeps what the store has of it. Items that cannot be had are no error while most
+// can; an error that may go away by itself answers Retry.
+func Fetch(ctx context.Context, ids []string, o Options) (Report, error) {
 	f, err := newFetcher(o)
 	if err != nil {
-		return nil, err
+		return Report{}, err
 	}
 	defer f.close()
 	if err := os.MkdirAll(f.Store.Dir, 0o755); err != nil {
-		return nil, err
+		return Report{}, err
 	}
 	list, err := f.resolve(ctx, ids)
 	if err != nil {
-		return nil, err
+		return Report{}, err
 	}
 	for _, it := range list {
 		if err := f.note(it); err != nil {
-			return nil, err
+			return Report{}, err
+		}
+		if it.Message != "" {
+			f.say("%s: %s", it.name(), it.Message)
 		}
 		f.emitItem(it)
 	}
 	f.images(ctx, list)
 	if err := f.fetchAll(ctx, list); err != nil {
-		return items(list), err
+		return Report{Items: items(list)}, err
 	}
-	return outcome(list, f.say)
+	return outcome(list)
 }
 
 func newFetcher(o Options) (*fetcher, error) {
@@ -176,16 +184,17 @@ func items(list []*item) []ctl.Item {
 	return out
 }
 
-// outcome says how it went over all. Items that are gone, or will not do for good,
-// are told of and are no failure as long as anything is there.
-func outcome(list []*item, say func(string, ...any)) ([]ctl.Item, error) {
-	all := items(list)
-	var passed, lost, had int
-	var first *item
+// outcome says how it went over all. Items that cannot be had are only noticed as
+// long as most can: one file host's bad day must not keep the others from servers.
+// When it may be better in a moment, and most is missing, it is a failure to retry.
+func outcome(list []*item) (Report, error) {
+	r := Report{Items: items(list)}
+	var had, missed, lost int
+	var first *item // the one to name: rather one that another try may bring
 	for _, it := range list {
 		switch {
 		case it.again:
-			passed++
+			missed++
 			if first == nil || !first.again {
 				first = it
 			}
@@ -200,18 +209,28 @@ func outcome(list []*item, say func(string, ...any)) ([]ctl.Item, error) {
 	}
 	switch {
 	case first == nil:
-		return all, nil
-	case len(list) == 1 && passed > 0:
-		return all, passing("Workshop item %s: %s", first.name(), first.Message)
-	case passed > 0:
-		return all, passing("%d of %d workshop items could not be had this time: the first is %s: %s", passed, len(list), first.name(), first.Message)
+		return r, nil
 	case len(list) == 1:
-		return all, final("Workshop item %s: %s", first.name(), first.Message)
+		return r, &failure{sentence: fmt.Sprintf("Workshop item %s: %s", first.name(), first.Message), kind: kindOf(first.again), again: first.again}
+	case missed > had:
+		return r, passing("%d of %d workshop items could not be had this time. The first is %s: %s", missed, len(list), first.name(), first.Message)
 	case had == 0:
-		return all, final("None of the %d workshop items can be had: the first is %s: %s", len(list), first.name(), first.Message)
+		return r, final("None of the %d workshop items can be had. The first is %s: %s", len(list), first.name(), first.Message)
 	}
-	say("%d of %d workshop items cannot be had from Steam; each one's reason stands with it.", lost, len(list))
-	return all, nil
+	if missed > 0 {
+		r.Notices = append(r.Notices, fmt.Sprintf("%d of %d workshop items could not be had this time, among them %s: %s", missed, len(list), first.name(), first.Message))
+	}
+	if lost > 0 {
+		r.Notices = append(r.Notices, fmt.Sprintf("%d of %d workshop items cannot be had from Steam; each one's reason stands with it.", lost, len(list)))
+	}
+	return r, nil
+}
+
+func kindOf(again bool) error {
+	if again {
+		return ctl.ErrSteamRetry
+	}
+	return ctl.ErrSteam
 }
 
 // note keeps what is known of an item for those who build without Steam. What

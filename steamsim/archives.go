@@ -16,7 +16,7 @@ var packedDay = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 // tarOf is a .tar.gz of the files below prefix, with an entry for every folder.
 func tarOf(prefix string, files []packed) []byte {
 	var out bytes.Buffer
-	z := gzip.NewWriter(&out)
+	z, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed) // the level is right
 	t := tar.NewWriter(z)
 	known := map[string]bool{}
 	for _, f := range files {

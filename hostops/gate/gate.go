@@ -14,6 +14,7 @@
 //	mission.malformed mission.map_missing campaign.duplicate addoninfo.malformed
 //	                                               warnings: campaigns that may not be playable
 //	vpk.no_maps                                    ok: hardly of use on a server
+//	vpk.ok                                         ok: l4d2ctl vpk check says so where nothing else is to be said
 package gate
 
 import (

@@ -9,46 +9,65 @@ import (
 	"syscall"
 )
 
+// Source is an opened file that may be a package. Close it.
+type Source struct {
+	io.ReaderAt
+	Size int64
+	// Parts opens the siblings of a set's x_dir.vpk; nil for any other file.
+	Parts  Part
+	opened []*os.File
+}
+
+// OpenSource opens the file at path and reads nothing of it yet.
+func OpenSource(path string) (*Source, error) {
+	f, size, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{ReaderAt: f, Size: size, opened: []*os.File{f}}
+	if stem, ok := SetOf(path); ok {
+		s.Parts = func(n int) (io.ReaderAt, int64, error) {
+			f, size, err := openRegular(PartName(stem, n))
+			if err != nil {
+				return nil, 0, err
+			}
+			s.opened = append(s.opened, f)
+			return f, size, nil
+		}
+	}
+	return s, nil
+}
+
+// Close closes the file and the parts that were opened.
+func (s *Source) Close() {
+	for _, f := range s.opened {
+		_ = f.Close() // read only; nothing can be lost
+	}
+}
+
 // File is an archive of an opened file. Close it.
 type File struct {
 	*Archive
-	close func()
+	source *Source
 }
 
 // OpenFile opens the package at path, with its parts when it is the x_dir.vpk of a
 // set.
 func OpenFile(path string) (*File, error) {
-	f, size, err := openRegular(path)
+	s, err := OpenSource(path)
 	if err != nil {
 		return nil, err
 	}
-	opened := []*os.File{f}
-	closeAll := func() {
-		for _, f := range opened {
-			_ = f.Close() // read only; nothing can be lost
-		}
-	}
-	var parts Part
-	if stem, ok := SetOf(path); ok {
-		parts = func(n int) (io.ReaderAt, int64, error) {
-			f, size, err := openRegular(PartName(stem, n))
-			if err != nil {
-				return nil, 0, err
-			}
-			opened = append(opened, f)
-			return f, size, nil
-		}
-	}
-	a, err := Open(f, size, parts)
+	a, err := Open(s, s.Size, s.Parts)
 	if err != nil {
-		closeAll()
+		s.Close()
 		return nil, err
 	}
-	return &File{a, closeAll}, nil
+	return &File{a, s}, nil
 }
 
 // Close closes the file and its parts.
-func (f *File) Close() { f.close() }
+func (f *File) Close() { f.source.Close() }
 
 var errNoFile = errors.New("it is no regular file")
 

@@ -56,7 +56,7 @@ var mayImport = map[string]string{
 	"internal/testenv":  "internal/embedded models",
 	"internal/e2e":      "",
 
-	"cmd/left4me":         "hostops/ctl hostops/overlay hostops/privilege hostops/recipes internal/embedded jobs jobs/worker models webui",
+	"cmd/left4me":         "hostops/ctl hostops/overlay hostops/privilege hostops/recipes hostops/servercfg internal/embedded jobs jobs/worker models webui",
 	"cmd/l4d2ctl":         "hostops hostops/ctl hostops/fetch hostops/gate hostops/privilege hostops/sandbox hostops/steam hostops/supervisor hostops/vpk",
 	"cmd/left4me-overlay": "overlayhelper overlayhelper/mount",
 	"cmd/steamsim":        "steamsim",

@@ -33,7 +33,10 @@ type build struct {
 type builder func(h *Host, ctx context.Context, b *build) error
 
 // builders make versions, by the kind of the overlay.
-var builders = map[ctl.OverlayKind]builder{}
+var builders = map[ctl.OverlayKind]builder{
+	ctl.OverlayScript:   buildScript,
+	ctl.OverlayWorkshop: buildWorkshop,
+}
 
 func (h *Host) store() *overlay.Store { return &overlay.Store{Root: h.Root} }
 
@@ -48,6 +51,9 @@ func (h *Host) lockOverlay(ctx context.Context, id int64) (func(), error) {
 // what the newest version holds publishes nothing. Whatever fails leaves the
 // overlay as it was. Running servers keep what they have either way.
 func (h *Host) BuildOverlay(ctx context.Context, id int64, spec ctl.OverlaySpec) (notices []string, err error) {
+	if err := overlay.CheckID(id); err != nil {
+		return nil, err
+	}
 	fill, known := builders[spec.Kind]
 	if !known {
 		return nil, fail(ctl.ErrBadSpec, "this l4d2ctl cannot build %s overlays", spec.Kind)

@@ -203,6 +203,9 @@ func (h *Host) collectUploads(p Pins) (n int, err error) {
 // It is refused while a server's definition or running game names one of its
 // versions.
 func (h *Host) DeleteOverlay(ctx context.Context, id int64) error {
+	if err := overlay.CheckID(id); err != nil {
+		return err
+	}
 	if _, err := os.Lstat(h.path(dirOverlays, fmt.Sprint(id))); errors.Is(err, fs.ErrNotExist) {
 		h.say("There is no overlay %d: nothing to delete.", id)
 		return nil

@@ -158,7 +158,7 @@ func (s *Store) numbers(id int64) ([]int64, error) {
 	var all []int64
 	for _, e := range entries {
 		m := entryOf.FindStringSubmatch(e.Name())
-		if m == nil || m[1] != "" || (m[3] == "") != e.IsDir() {
+		if m == nil || m[1] != "" { // whatever has the name of a version takes its number
 			continue
 		}
 		n, _ := strconv.ParseInt(m[2], 10, 64) // digits by the pattern

@@ -82,6 +82,14 @@ func ParseRef(text string) (Ref, error) {
 
 func (r Ref) String() string { return fmt.Sprintf("%d/v%d", r.Overlay, r.Version) }
 
+// CheckID refuses what is no overlay's number.
+func CheckID(id int64) error {
+	if id < 1 || id > MaxNumber {
+		return fail(ctl.ErrUsage, "%d is no overlay's number: use 1 to %d", id, MaxNumber)
+	}
+	return nil
+}
+
 // valid keeps numbers that cannot be in a ref from becoming a path.
 func (r Ref) valid() error {
 	if r.Overlay < 1 || r.Overlay > MaxNumber || r.Version < 1 || r.Version > MaxNumber {

@@ -108,7 +108,7 @@ func (st *Stage) sync(tree *Tree) error {
 		return unix.Syncfs(int(dir.Fd()))
 	}
 	for _, path := range slices.Concat(tree.own, tree.dirs) {
-		f, err := st.root.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+		f, err := st.root.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 		if err != nil {
 			return err
 		}

@@ -41,8 +41,8 @@ const (
 // Begin makes an empty stage and removes what an interrupted build of the same
 // overlay left. The caller holds the overlay's lock until Publish or Discard.
 func (s *Store) Begin(id int64) (*Stage, error) {
-	if err := (Ref{id, 1}).valid(); err != nil {
-		return nil, fail(ctl.ErrUsage, "%d is no overlay's number: use 1 to %d", id, MaxNumber)
+	if err := CheckID(id); err != nil {
+		return nil, err
 	}
 	dir := s.folder(id)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -172,7 +172,7 @@ func (st *Stage) take(from *os.Root, e ctl.ManifestFile) error {
 		}
 		return st.root.Symlink(e.Link, e.Path)
 	}
-	f, err := from.OpenFile(e.Path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := from.OpenFile(e.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}

@@ -26,12 +26,14 @@ const reserve = 1 << 30
 // begins again from it; one beyond is refused. Errors: ctl.ErrBusy while another
 // chunk of it is being written, ctl.ErrDiskFull.
 func (s *Store) Append(upload string, offset int64, chunk io.Reader) (int64, error) {
-	root, err := s.uploads(upload, true)
+	path, err := s.upload(upload)
 	if err != nil {
 		return 0, err
 	}
-	defer root.Close() // a folder's descriptor; nothing can be lost
-	f, err := root.OpenFile(upload, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if err := os.Mkdir(s.path(dirUploads), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return 0, full(fmt.Errorf("make the folder of uploads: %w", err))
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return 0, full(fmt.Errorf("open the upload: %w", err))
 	}
@@ -80,15 +82,11 @@ func full(err error) error {
 
 // OpenUpload opens an upload for reading.
 func (s *Store) OpenUpload(upload string) (File, error) {
-	root, err := s.uploads(upload, false)
+	path, err := s.upload(upload)
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close() // read only; nothing can be lost
-	f, err := root.OpenFile(upload, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if errors.Is(err, unix.ELOOP) {
-		return nil, missing(upload)
-	}
+	f, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
@@ -97,16 +95,12 @@ func (s *Store) OpenUpload(upload string) (File, error) {
 
 // RemoveUpload forgets an upload; one that is not there is no error.
 func (s *Store) RemoveUpload(upload string) error {
-	root, err := s.uploads(upload, false)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	path, err := s.upload(upload)
 	if err != nil {
 		return err
 	}
-	defer root.Close() // a folder's descriptor; nothing can be lost
-	if err := root.Remove(upload); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the upload: %w", err)
 	}
 	return nil
 }
@@ -132,19 +126,12 @@ func (s *Store) Uploads() (map[string]fs.FileInfo, error) {
 	return all, nil
 }
 
-// uploads opens the folder of uploads after a look at the id. An id that is none
-// is fs.ErrNotExist.
-func (s *Store) uploads(upload string, create bool) (*os.Root, error) {
-	if !uploadPattern.MatchString(upload) {
-		return nil, missing(clip(upload))
+// upload is where an upload lies. An id that is none is fs.ErrNotExist.
+func (s *Store) upload(id string) (string, error) {
+	if !uploadPattern.MatchString(id) {
+		return "", missing(clip(id))
 	}
-	dir := s.path(dirUploads)
-	if create {
-		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, full(fmt.Errorf("make the folder of uploads: %w", err))
-		}
-	}
-	return os.OpenRoot(dir)
+	return s.path(dirUploads, id), nil
 }
 
 // Room is how many bytes uploads may still take on the host's disk.

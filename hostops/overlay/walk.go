@@ -60,7 +60,8 @@ type walker struct {
 	gid    uint32
 	tree   Tree
 	files  []*entry
-	count  int // entries so far
+	count  int   // entries so far
+	size   int64 // bytes so far
 	hasher *hasher
 }
 
@@ -246,7 +247,7 @@ func (w *walker) file(ctx context.Context, fd int, path string, st *unix.Stat_t)
 	if ok, err := w.normal(fd, path, st, mode); !ok || err != nil {
 		return false, err
 	}
-	if w.tree.Size += st.Size; w.tree.Size > w.limits.Bytes {
+	if w.size += st.Size; w.size > w.limits.Bytes {
 		return false, fail(ctl.ErrContent, "the files have more than %d MiB: a version holds at most that much", w.limits.Bytes>>20)
 	}
 	f, err := w.reopen(fd, path, unix.O_NONBLOCK)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"left4me/hostops/ctl"
+	"left4me/hostops/sandbox"
 	"left4me/hostops/supervisor"
 )
 
@@ -37,6 +38,7 @@ type Host struct {
 	Root       string                // absolute path of the state root
 	Steamcmd   string                // absolute path of steamcmd.sh
 	Supervisor supervisor.Supervisor // runs the games
+	Sandbox    sandbox.Runner        // runs the scripts of overlays; nil where none are built
 	Emit       func(ctl.Event)       // receives every event; must not be nil
 	Wait       time.Duration         // how long to wait for another operation on the same thing
 	Verb       string                // the command under way: what others are told while it holds a lock

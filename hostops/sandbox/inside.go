@@ -226,9 +226,15 @@ func (i *inside) start(o order) (pid int, exited <-chan syscall.WaitStatus, read
 			_ = r.Close() // at its end
 		})
 	}
+	gate, open, err := os.Pipe()
+	if err != nil {
+		return 0, nil, nil, fmt.Errorf("make the script's gate: %w", err)
+	}
+	defer open.Close() // without a word, when something failed: bash ends
+	defer gate.Close() // bash has its own
 	const bash = "/bin/bash"
-	pid, exited, err = i.reap.Start(bash, []string{"bash", insideIn + "/" + fileScript}, &syscall.ProcAttr{
-		Dir: insideOut, Env: o.Env, Files: files, Sys: &syscall.SysProcAttr{Setsid: true},
+	pid, exited, err = i.reap.Start(bash, []string{"bash", "-c", waitAtGate}, &syscall.ProcAttr{
+		Dir: insideOut, Env: o.Env, Files: append(files, gate.Fd()), Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil, nil, fail(ctl.ErrNotInstalled, "bash is missing, which scripts are run by: as root run: apt-get install bash")
@@ -237,16 +243,24 @@ func (i *inside) start(o order) (pid int, exited <-chan syscall.WaitStatus, read
 		return 0, nil, nil, fmt.Errorf("start bash: %w", err)
 	}
 	for what, most := range map[int]uint64{
-		unix.RLIMIT_NPROC: uint64(o.Tasks), unix.RLIMIT_FSIZE: uint64(o.Limits.Disk), unix.RLIMIT_DATA: uint64(o.Limits.Memory),
+		unix.RLIMIT_NPROC: uint64(o.Tasks), unix.RLIMIT_FSIZE: uint64(o.Limits.Disk),
+		// Of one program, for one that is quicker than whoever adds them all up.
+		unix.RLIMIT_DATA: 2 * uint64(o.Limits.Memory),
 	} {
 		if err := unix.Prlimit(pid, what, &unix.Rlimit{Cur: most, Max: most}, nil); err != nil && !errors.Is(err, unix.ESRCH) {
-			killAll(unix.SIGKILL)
 			return 0, nil, nil, fmt.Errorf("limit the script: %w", err)
 		}
+	}
+	if _, err := open.WriteString("go\n"); err != nil {
+		return 0, nil, nil, fmt.Errorf("start the script: %w", err)
 	}
 	runtime.KeepAlive(null)
 	return pid, exited, readers, nil
 }
+
+// waitAtGate keeps bash from the script until its limits hold: set on this process,
+// they would hit our own threads.
+const waitAtGate = `read -r -u 3 && exec 3<&- && exec /bin/bash ` + insideIn + "/" + fileScript
 
 // await waits for the script's end; when it is to be stopped, with a grace.
 func (i *inside) await(pid int, exited <-chan syscall.WaitStatus) syscall.WaitStatus {

@@ -25,6 +25,12 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "build-exec" {
 		syscall.Exit(RunInside(os.Args[2:])) // os.Exit waits a second under the race detector
 	}
+	if len(os.Args) > 1 && os.Args[1] == "attack" {
+		syscall.Exit(hostile())
+	}
+	if len(os.Args) > 2 && os.Args[1] == "run-and-wait" {
+		syscall.Exit(runAndWait(os.Args[2]))
+	}
 	os.Exit(m.Run())
 }
 

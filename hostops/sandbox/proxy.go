@@ -24,7 +24,7 @@ const (
 	maxTraffic   = 100 << 30 // bytes in both directions
 	maxUpload    = 16 << 20  // bytes of one plain request
 	idleLimit    = 2 * time.Minute
-	maxRefusals  = 20 // targets that are told in the log
+	maxRefusals  = 100 // targets that are told in the log
 	headerLimit  = 64 << 10
 	headerWithin = 30 * time.Second
 )

@@ -25,7 +25,7 @@ import (
 
 // fakeSteam is a Web API and a file host that do what a test says.
 type fakeSteam struct {
-	*httptest.Server
+	url string
 
 	mu      sync.Mutex
 	items   map[string]map[string]any // by id: the fields of an item's description
@@ -34,7 +34,8 @@ type fakeSteam struct {
 	ranges  map[string][]span         // by id: what was asked for
 	asked   map[string]int            // by method: requests of the Web API
 
-	api  func(w http.ResponseWriter, r *http.Request) (done bool) // before the Web API answers; may be nil
+	// api and file may answer in place of the Web API and the file host; may be nil.
+	api  func(w http.ResponseWriter, r *http.Request) (done bool)
 	file func(w http.ResponseWriter, r *http.Request, id string) (done bool)
 }
 
@@ -43,16 +44,21 @@ type span struct{ first, last int64 }
 
 func newFakeSteam(t testing.TB) *fakeSteam {
 	t.Helper()
-	s := &fakeSteam{
-		items: map[string]map[string]any{}, lists: map[string][]string{}, content: map[string][]byte{},
-		ranges: map[string][]span{}, asked: map[string]int{},
-	}
+	s := emptySteam("")
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /ISteamRemoteStorage/{method}/v1/", s.serveAPI)
 	mux.HandleFunc("GET /ugc/{id}", s.serveFile)
-	s.Server = httptest.NewServer(mux)
-	t.Cleanup(s.Close)
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	s.url = server.URL
 	return s
+}
+
+func emptySteam(url string) *fakeSteam {
+	return &fakeSteam{
+		url: url, items: map[string]map[string]any{}, lists: map[string][]string{}, content: map[string][]byte{},
+		ranges: map[string][]span{}, asked: map[string]int{},
+	}
 }
 
 // vpk is size bytes that begin like a VPK and differ by id.
@@ -70,13 +76,17 @@ func (s *fakeSteam) add(id string, size int, fields ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.content[id] = vpk(id, size)
-	s.items[id] = map[string]any{
-		"publishedfileid": id, "result": 1, "creator_app_id": 550, "consumer_app_id": 550, "filename": "myl4d2addons/item" + id + ".vpk",
-		"file_size": strconv.Itoa(len(s.content[id])), "file_url": s.URL + "/ugc/" + id, "hcontent_file": "77" + id,
-		"preview_url": "", "title": "Item " + id, "time_updated": 1350000000, "tags": []any{map[string]any{"tag": "Campaigns"}},
-	}
+	s.describeItem(id, len(s.content[id]))
 	for i := 0; i < len(fields); i += 2 {
 		s.items[id][fields[i].(string)] = fields[i+1]
+	}
+}
+
+func (s *fakeSteam) describeItem(id string, size int) {
+	s.items[id] = map[string]any{
+		"publishedfileid": id, "result": 1, "creator_app_id": 550, "consumer_app_id": 550, "filename": "myl4d2addons/item" + id + ".vpk",
+		"file_size": strconv.Itoa(size), "file_url": s.url + "/ugc/" + id, "hcontent_file": "77" + id,
+		"preview_url": "", "title": "Item " + id, "time_updated": 1350000000, "tags": []any{map[string]any{"tag": "Campaigns"}},
 	}
 }
 
@@ -84,8 +94,9 @@ func (s *fakeSteam) serveAPI(w http.ResponseWriter, r *http.Request) {
 	method := r.PathValue("method")
 	s.mu.Lock()
 	s.asked[method]++
+	api := s.api
 	s.mu.Unlock()
-	if s.api != nil && s.api(w, r) {
+	if api != nil && api(w, r) {
 		return
 	}
 	if r.ParseForm() != nil {
@@ -150,8 +161,9 @@ func (s *fakeSteam) serveFile(w http.ResponseWriter, r *http.Request) {
 		asked = span{0, int64(len(data)) - 1}
 	}
 	s.ranges[id] = append(s.ranges[id], asked)
+	file := s.file
 	s.mu.Unlock()
-	if s.file != nil && s.file(w, r, id) {
+	if file != nil && file(w, r, id) {
 		return
 	}
 	if data == nil {
@@ -188,7 +200,7 @@ func newBench(t testing.TB) *bench {
 // options are for a fetch from s. Pauses and pieces are small.
 func (s *fakeSteam) options(store *Store, emit func(ctl.Event)) Options {
 	return Options{
-		Store: store, API: s.URL, Hosts: []string{strings.TrimPrefix(s.URL, "http://")}, Emit: emit,
+		Store: store, API: s.url, Hosts: []string{strings.TrimPrefix(s.url, "http://")}, Emit: emit,
 		Examine: examine, pause: time.Millisecond, piece: 64 << 10, free: func(string) (int64, error) { return 1 << 40, nil },
 	}
 }

@@ -289,6 +289,29 @@ func (s *Store) sweep(id, wanted string) {
 	}
 }
 
+// tidy sweeps an item that is stored, unless somebody is at it.
+func (s *Store) tidy(id string) {
+	f, err := s.openLock(id)
+	if err != nil {
+		return // the next run tidies
+	}
+	defer f.Close() // unlocks
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+		s.sweep(id, "")
+	}
+}
+
+// sweepAbandoned removes half downloads that nobody went on with since before.
+func (s *Store) sweepAbandoned(before time.Time) {
+	parts, _ := filepath.Glob(filepath.Join(s.Dir, "*", "*"+partSuffix)) // the pattern is a good one
+	for _, path := range parts {
+		id := filepath.Base(filepath.Dir(path))
+		if info, err := os.Lstat(path); err == nil && info.ModTime().Before(before) && ctl.IsWorkshopID(id) {
+			s.tidy(id)
+		}
+	}
+}
+
 // lockPoll is how often the lock of an item is tried: flock has no timeout.
 const lockPoll = 50 * time.Millisecond
 
@@ -298,7 +321,7 @@ func (s *Store) lock(ctx context.Context, id string, waiting func()) (release fu
 	if err := os.MkdirAll(s.item(id), 0o755); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(s.inItem(id, lockName), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+	f, err := s.openLock(id)
 	if err != nil {
 		return nil, err
 	}
@@ -319,6 +342,12 @@ func (s *Store) lock(ctx context.Context, id string, waiting func()) (release fu
 			return nil, err
 		}
 	}
+}
+
+// openLock opens the lock file of an item. It stays: to remove it would let two
+// processes hold two locks of one item.
+func (s *Store) openLock(id string) (*os.File, error) {
+	return os.OpenFile(s.inItem(id, lockName), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
 }
 
 // readJSON reads a small file; one that is missing or no JSON is ErrNotStored.

@@ -29,8 +29,9 @@ import (
 
 const (
 	agent       = "left4me"
-	maxItemSize = 16 << 30 // bytes; a VPK can hold no more by far
-	keepFree    = 1 << 30  // bytes that stay free on the store's disk
+	maxItemSize = 16 << 30            // bytes; a VPK can hold no more by far
+	keepFree    = 1 << 30             // bytes that stay free on the store's disk
+	abandoned   = 30 * 24 * time.Hour // a half download that nobody went on with for so long is removed
 )
 
 // steamHosts are where Steam keeps workshop files and their pictures.
@@ -111,9 +112,13 @@ func Fetch(ctx context.Context, ids []string, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	f.Store.sweepAbandoned(time.Now().Add(-abandoned))
 	for _, it := range list {
 		if err := f.note(it); err != nil {
 			return Report{}, err
+		}
+		if it.State == ctl.ItemStored {
+			f.Store.tidy(it.ID)
 		}
 		if it.Message != "" {
 			f.say("%s: %s", it.name(), it.Message)

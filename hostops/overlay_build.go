@@ -34,7 +34,9 @@ type builder func(h *Host, ctx context.Context, b *build) error
 
 // builders make versions, by the kind of the overlay.
 var builders = map[ctl.OverlayKind]builder{
+	ctl.OverlayFiles:    buildFiles,
 	ctl.OverlayScript:   buildScript,
+	ctl.OverlayManaged:  buildManaged,
 	ctl.OverlayWorkshop: buildWorkshop,
 }
 
@@ -58,6 +60,10 @@ func (h *Host) BuildOverlay(ctx context.Context, id int64, spec ctl.OverlaySpec)
 	if !known {
 		return nil, fail(ctl.ErrBadSpec, "this l4d2ctl cannot build %s overlays", spec.Kind)
 	}
+	return h.build(ctx, id, spec, fill)
+}
+
+func (h *Host) build(ctx context.Context, id int64, spec ctl.OverlaySpec, fill builder) (notices []string, err error) {
 	release, err := h.lockOverlay(ctx, id)
 	if err != nil {
 		return nil, err

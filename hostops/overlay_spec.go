@@ -248,8 +248,10 @@ func checkChange(c ctl.FileChange) error {
 	if !slices.Contains(fileOps, c.Op) {
 		return fmt.Errorf("%q is no change: use put, unpack, mkdir, move or delete", short(string(c.Op)))
 	}
-	// Where an archive or add-on belongs can be told from what it holds.
-	if c.Path != "" || c.Op != ctl.FileUnpack && c.Op != ctl.FilePut {
+	// Where an archive or add-on belongs can be told from what it holds; the top is
+	// a folder to unpack into as well.
+	found := c.Path == "" && (c.Op == ctl.FileUnpack || c.Op == ctl.FilePut)
+	if top := c.Path == "." && c.Op == ctl.FileUnpack; !found && !top {
 		if err := overlay.CheckPath(c.Path); err != nil {
 			return fmt.Errorf("path: %w", err)
 		}

@@ -77,7 +77,10 @@ const (
 
 // FileChange is one change, applied in order.
 type FileChange struct {
-	Op     FileOp `json:"op" yaml:"op"`
+	Op FileOp `json:"op" yaml:"op"`
+	// Path may be empty where the content says where it belongs: put takes a .vpk
+	// to left4dead2/addons, unpack looks at what the archive holds. For unpack "."
+	// is the top.
 	Path   string `json:"path" yaml:"path"`
 	Target string `json:"target,omitempty" yaml:"target,omitempty"`
 	// Upload is the id of a finished upload below uploads/, never a path. Name is

@@ -57,11 +57,24 @@ type DeleteOverlay struct {
 }
 
 // Kind is stored; changing it orphans queued jobs.
-func (DeleteOverlay) Kind() string { return "overlay.delete" }
+func (DeleteOverlay) Kind() string { return models.KindDeleteOverlay }
 
-func (a DeleteOverlay) plan(ctx context.Context, tx bun.Tx, _ models.Actor) (*plan, error) {
+// While blueprints stack the overlay that is an InvalidError that names them. What
+// is being built for it is cancelled: nobody will use it.
+func (a DeleteOverlay) plan(ctx context.Context, tx bun.Tx, by models.Actor) (*plan, error) {
 	p, o, err := planOverlay(ctx, tx, a.OverlayID, a.Kind())
 	if err != nil {
+		return nil, err
+	}
+	if err := models.RefuseStacked(ctx, tx, o.ID); err != nil {
+		return nil, err
+	}
+	waiting, err := models.UnfinishedOverlayJobs(ctx, tx, o.ID)
+	if err != nil {
+		return nil, err
+	}
+	reason := "Cancelled because " + actorName(by) + " deleted the overlay."
+	if err := makeWay(ctx, tx, p, waiting, reason, DownloadWorkshop{}.Kind(), BuildOverlay{}.Kind()); err != nil {
 		return nil, err
 	}
 	p.job.Title, p.job.MaxAttempts = "Delete "+o.Name, 3

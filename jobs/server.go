@@ -50,7 +50,11 @@ func (a StopServer) plan(ctx context.Context, tx bun.Tx, by models.Actor) (*plan
 		return nil, err
 	}
 	p.job.Title, p.job.MaxAttempts = "Stop "+s.Name, 3
-	return p, makeWay(ctx, tx, p, s.ID, "Cancelled because "+actorName(by)+" stopped the server.", StartServer{}.Kind())
+	waiting, err := models.UnfinishedJobs(ctx, tx, s.ID)
+	if err != nil {
+		return nil, err
+	}
+	return p, makeWay(ctx, tx, p, waiting, "Cancelled because "+actorName(by)+" stopped the server.", StartServer{}.Kind())
 }
 
 // DeleteServer stops the server, removes everything the host keeps of it and
@@ -71,7 +75,11 @@ func (a DeleteServer) plan(ctx context.Context, tx bun.Tx, by models.Actor) (*pl
 		return nil, err
 	}
 	p.job.Title, p.job.MaxAttempts = "Delete "+s.Name, 3
-	return p, makeWay(ctx, tx, p, s.ID, "Cancelled because "+actorName(by)+" deleted the server.",
+	waiting, err := models.UnfinishedJobs(ctx, tx, s.ID)
+	if err != nil {
+		return nil, err
+	}
+	return p, makeWay(ctx, tx, p, waiting, "Cancelled because "+actorName(by)+" deleted the server.",
 		StartServer{}.Kind(), StopServer{}.Kind(), ApplyBlueprint{}.Kind())
 }
 
@@ -97,12 +105,8 @@ func planServer(ctx context.Context, tx bun.Tx, id, kind string) (*plan, *models
 	return p, s, nil
 }
 
-// makeWay cancels the server's unfinished jobs of the given kinds.
-func makeWay(ctx context.Context, tx bun.Tx, p *plan, serverID, reason string, kinds ...string) error {
-	waiting, err := models.UnfinishedJobs(ctx, tx, serverID)
-	if err != nil {
-		return err
-	}
+// makeWay cancels those of the unfinished jobs that are of the given kinds.
+func makeWay(ctx context.Context, tx bun.Tx, p *plan, waiting []models.Job, reason string, kinds ...string) error {
 	for _, j := range waiting {
 		for _, kind := range kinds {
 			if j.Kind != kind || !j.CancelRequestedAt.IsZero() {

@@ -62,13 +62,13 @@ func Open(ctx context.Context, dsn string) (*bun.DB, error) {
 		sqldb.SetMaxOpenConns(16)
 		sqldb.SetMaxIdleConns(8)
 		sqldb.SetConnMaxIdleTime(5 * time.Minute)
-		db = bun.NewDB(sqldb, pgdialect.New())
+		db = bun.NewDB(sqldb, postgresDialect{pgdialect.New()})
 	case "sqlite":
 		sqldb, err := openSQLite(rest)
 		if err != nil {
 			return nil, err
 		}
-		db = bun.NewDB(sqldb, sqlitedialect.New())
+		db = bun.NewDB(sqldb, sqliteDialect{sqlitedialect.New()})
 	default:
 		return nil, fmt.Errorf("the database address must begin with postgres:// or sqlite://, not %q", clip(scheme, 20))
 	}

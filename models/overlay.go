@@ -210,6 +210,14 @@ func OverlayReach(ctx context.Context, db bun.IDB, id int64) (blueprintIDs, serv
 	return blueprintIDs, serverIDs, err
 }
 
+// OverlayServers lists the servers whose blueprints stack an overlay, of every user.
+func OverlayServers(ctx context.Context, db bun.IDB, id int64) ([]Server, error) {
+	var list []Server
+	err := db.NewSelect().Model(&list).Where("blueprint_id IN (SELECT blueprint_id FROM blueprint_overlays WHERE overlay_id = ?)", id).
+		OrderExpr("lower(name)").Limit(500).Scan(ctx)
+	return list, err
+}
+
 // Overlays lists what the user may stack, without definitions: their own overlays
 // and the shared ones.
 func Overlays(ctx context.Context, db bun.IDB, userID string) ([]Overlay, error) {

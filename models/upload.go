@@ -84,3 +84,14 @@ func UploadIDs(ctx context.Context, db bun.IDB) ([]string, error) {
 	err := db.NewSelect().Model((*Upload)(nil)).Column("id").OrderExpr("id").Scan(ctx, &ids)
 	return ids, err
 }
+
+// UnfinishedUploads are the ids of an overlay's uploads that are not complete.
+func UnfinishedUploads(ctx context.Context, db bun.IDB, overlayID int64) (map[string]bool, error) {
+	var ids []string
+	err := db.NewSelect().Model((*Upload)(nil)).Column("id").Where("overlay_id = ? AND received < size", overlayID).Scan(ctx, &ids)
+	set := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		set[id] = true
+	}
+	return set, err
+}

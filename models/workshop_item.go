@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -37,7 +38,7 @@ const MaxOverlayItems = 1000
 
 // SaveWorkshopItem stores what the host last said of an item.
 func SaveWorkshopItem(ctx context.Context, db bun.IDB, w *WorkshopItem) error {
-	w.CheckedAt = Now()
+	w.CheckedAt, w.Title = Now(), strings.ReplaceAll(w.Title, "\x00", "\uFFFD") // no database takes an author's NUL
 	_, err := db.NewInsert().Model(w).On("CONFLICT (id) DO UPDATE").
 		Set("state = EXCLUDED.state, title = EXCLUDED.title, stamp = EXCLUDED.stamp, report = EXCLUDED.report, checked_at = EXCLUDED.checked_at").Exec(ctx)
 	if err != nil {

@@ -29,8 +29,15 @@ type attempt struct {
 	dirty    bool
 	notices  []string
 	mask     string // a secret that must not appear in the log
-	// atEnd runs in the transaction that records success.
-	atEnd func(context.Context, bun.Tx) error
+	// hear gets the events of l4d2ctl that belong to the job's kind; nil for none.
+	// It is called one event at a time.
+	// It is called one event at a time, and an error fails the job when l4d2ctl is
+	// done.
+	hear func(ctl.Event) error
+	// atEnd runs in the transaction that records success, and again when that could
+	// not be committed; afterEnd runs once it is. Both may be nil.
+	atEnd    func(context.Context, bun.Tx) error
+	afterEnd func(context.Context)
 }
 
 // failure is an ending that the handler has words for.
@@ -84,11 +91,16 @@ func (a *attempt) handle(ctx context.Context) (err error) {
 
 // handlers are exact: a kind that is not here is not run.
 var handlers = map[string]func(context.Context, *attempt) error{
-	jobs.InstallGame{}.Kind():    installGame,
-	jobs.ApplyBlueprint{}.Kind(): applyBlueprint,
-	jobs.StartServer{}.Kind():    startServer,
-	jobs.StopServer{}.Kind():     stopServer,
-	jobs.DeleteServer{}.Kind():   deleteServer,
+	jobs.InstallGame{}.Kind():      installGame,
+	jobs.ApplyBlueprint{}.Kind():   applyBlueprint,
+	jobs.StartServer{}.Kind():      startServer,
+	jobs.StopServer{}.Kind():       stopServer,
+	jobs.DeleteServer{}.Kind():     deleteServer,
+	jobs.DownloadWorkshop{}.Kind(): downloadWorkshop,
+	jobs.RefreshOverlays{}.Kind():  refreshOverlays,
+	jobs.BuildOverlay{}.Kind():     buildOverlay,
+	jobs.DeleteOverlay{}.Kind():    deleteOverlay,
+	jobs.CollectOverlays{}.Kind():  collectOverlays,
 }
 
 // beat keeps the row's heartbeat and progress fresh. It ends the attempt when
@@ -170,24 +182,41 @@ func (a *attempt) flush(ctx context.Context, batch []models.LogLine) {
 	if len(batch) == 0 {
 		return
 	}
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		one, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		err := models.AppendLog(one, a.w.DB, a.job.ID, a.job.Attempt, batch)
-		stop()
-		if err == nil {
-			break
-		}
-		if errors.Is(err, models.ErrFenced) || errors.Is(context.Cause(ctx), errFenced) || errors.Is(context.Cause(ctx), errNoBeat) {
-			return // no longer ours to write
-		}
-		a.w.Log.Warn("could not store a job's log; trying again", "job", a.job.ID, "err", err)
-		time.Sleep(wait) // bounded: the heartbeat gives up before long
+	err := a.persist(ctx, "a job's log", func(ctx context.Context) error {
+		return models.AppendLog(ctx, a.w.DB, a.job.ID, a.job.Attempt, batch)
+	})
+	if err != nil {
+		return
 	}
 	m := jobs.Message{Topics: []string{jobs.TopicJob(a.job.ID)}, First: batch[0].Seq, Last: batch[len(batch)-1].Seq}
 	for _, l := range batch {
 		m.Lines = append(m.Lines, jobs.Line{N: l.Seq, At: l.At, Stream: l.Stream, Text: l.Text})
 	}
 	a.w.publish(m)
+}
+
+// persist stores something that l4d2ctl said, again and again until the database
+// answers. It gives up when the job is no longer ours to write to, and when the
+// database takes everything but this for so long that trying is of no use.
+func (a *attempt) persist(ctx context.Context, what string, store func(context.Context) error) error {
+	began := time.Now()
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		one, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		err := store(one)
+		stop()
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, models.ErrFenced) || errors.Is(context.Cause(ctx), errFenced) || errors.Is(context.Cause(ctx), errNoBeat) {
+			return err
+		}
+		if time.Since(began) > persistFor {
+			a.w.Log.Error("could not store "+what, "job", a.job.ID, "err", err)
+			return fmt.Errorf("store %s: %w", what, err)
+		}
+		a.w.Log.Warn("could not store "+what+"; trying again", "job", a.job.ID, "err", err)
+		time.Sleep(wait) // bounded: the heartbeat gives up before long
+	}
 }
 
 // log adds one line. NUL and broken UTF-8 never reach the database, and the
@@ -225,6 +254,9 @@ func (a *attempt) finish(ctx context.Context, err error) {
 		dbErr := a.record(one, cause, err)
 		if dbErr == nil {
 			a.changed()
+			if err == nil && a.afterEnd != nil {
+				a.afterEnd(one)
+			}
 			if wakeErr := a.w.wake(one); wakeErr != nil {
 				a.w.Log.Warn("could not wake what waited for this job; the sweep will", "job", a.job.ID, "err", wakeErr)
 			}

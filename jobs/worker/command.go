@@ -14,7 +14,7 @@ import (
 
 // maxEventLine bounds one line of l4d2ctl's output in memory. l4d2ctl keeps
 // itself far below it.
-const maxEventLine = 256 << 10
+const maxEventLine = 2 << 20
 
 // lineWriter hands over complete lines. It is given to exec.Cmd instead of a
 // pipe of ours, so that Wait waits for the last line and nothing races it.
@@ -63,7 +63,10 @@ func (t *tailBuffer) Write(p []byte) (int, error) {
 // code and its sentence.
 func (a *attempt) ctl(ctx context.Context, input []byte, args ...string) error {
 	a.log(a.w.now(), ctl.StreamCtl, "l4d2ctl "+strings.Join(args, " "))
-	var result *ctl.Result
+	var (
+		result  *ctl.Result
+		unheard error
+	)
 	out := &lineWriter{each: func(line []byte) {
 		switch e := ctl.Parse(line); e.Type {
 		case ctl.EventLog:
@@ -78,8 +81,16 @@ func (a *attempt) ctl(ctx context.Context, input []byte, args ...string) error {
 			if e.Game != nil {
 				a.w.observedGame(ctx, *e.Game)
 			}
+		case ctl.EventFinding:
+			if e.Finding != nil {
+				a.log(e.At, ctl.StreamCtl, findingLine(*e.Finding))
+			}
 		case ctl.EventResult:
 			result = e.Result
+		default:
+			if a.hear != nil {
+				unheard = errors.Join(unheard, a.hear(e))
+			}
 		}
 	}}
 	tail := &tailBuffer{}
@@ -91,7 +102,10 @@ func (a *attempt) ctl(ctx context.Context, input []byte, args ...string) error {
 	if result != nil {
 		a.addNotices(result.Notices)
 	}
-	return a.outcome(ctx, err, result, tail.buf)
+	if err := a.outcome(ctx, err, result, tail.buf); err != nil {
+		return err
+	}
+	return unheard
 }
 
 // outcome says in one error how l4d2ctl ended.

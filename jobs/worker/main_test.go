@@ -49,15 +49,18 @@ type act struct {
 
 func fakeCtl(args []string) int {
 	dir := os.Getenv("FAKE_DIR")
-	verb, name := "", ""
+	words := []string{}
 	for _, a := range args {
-		switch {
-		case strings.HasPrefix(a, "-"):
-		case verb == "":
-			verb = a
-		case name == "":
-			name = a
+		if !strings.HasPrefix(a, "-") {
+			words = append(words, a)
 		}
+	}
+	if words[0] == "overlay" || words[0] == "workshop" { // overlay build 12: the verb overlay-build on 12
+		words = append([]string{words[0] + "-" + words[1]}, words[2:]...)
+	}
+	verb, name := words[0], ""
+	if len(words) > 1 {
+		name = words[1]
 	}
 	emit := func(e ctl.Event) {
 		e.At = time.Now().UTC()
@@ -91,14 +94,14 @@ func fakeCtl(args []string) int {
 		}
 	}
 	n := record(dir, verb, name)
+	text, err := io.ReadAll(os.Stdin)
+	if err == nil && len(text) > 0 {
+		err = os.WriteFile(filepath.Join(dir, "stdin-"+verb+"-"+name), text, 0o600)
+	}
+	if err != nil {
+		panic(err)
+	}
 	if verb == "steam" {
-		text, err := io.ReadAll(os.Stdin)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, "stdin-"+verb+"-"+name), text, 0o600)
-		}
-		if err != nil {
-			panic(err)
-		}
 		emit(ctl.Event{Type: ctl.EventLog, Stream: ctl.StreamOut, Text: "signing in with " + string(text)})
 	}
 	stopped := make(chan os.Signal, 1)

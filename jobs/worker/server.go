@@ -68,6 +68,9 @@ func (a *attempt) spec(ctx context.Context, s *models.Server) (ctl.Spec, error) 
 	if err != nil {
 		return ctl.Spec{}, err
 	}
+	if err := a.refuseCollected(ctx, overlays); err != nil {
+		return ctl.Spec{}, err
+	}
 	spec := ctl.Spec{
 		Port: s.Port, Arguments: s.Blueprint.Arguments, Hostname: s.EffectiveHostname(),
 		RCONPassword: password, Config: s.Blueprint.Config,
@@ -77,8 +80,31 @@ func (a *attempt) spec(ctx context.Context, s *models.Server) (ctl.Spec, error) 
 			return ctl.Spec{}, &failure{code: 65, message: fmt.Sprintf("The overlay %q has no content yet. Build it, or take it out of the blueprint.", o.Name)}
 		}
 		spec.Overlays = append(spec.Overlays, o.Ref())
+		if o.Exec {
+			spec.Exec = append(spec.Exec, o.Ref())
+		}
 	}
 	return spec, nil
+}
+
+// refuseCollected says what to do when the files of a version that the server would
+// get are gone.
+func (a *attempt) refuseCollected(ctx context.Context, overlays []models.Overlay) error {
+	ids := make([]int64, len(overlays))
+	for i, o := range overlays {
+		ids[i] = o.ID
+	}
+	versions, err := models.CurrentVersions(ctx, a.w.DB, ids)
+	if err != nil {
+		return err
+	}
+	for _, o := range overlays {
+		if v := versions[o.ID]; v != nil && !v.CollectedAt.IsZero() {
+			return &failure{code: ctl.ExitCode(ctl.ErrNoOverlay), message: fmt.Sprintf(
+				"The files of version %d of the overlay “%s” were collected. Use another version on the overlay's page, or build it again.", o.Version, o.Name)}
+		}
+	}
+	return nil
 }
 
 func startServer(ctx context.Context, a *attempt) error {

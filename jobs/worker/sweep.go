@@ -13,12 +13,12 @@ import (
 )
 
 // sweep is what makes the row the truth: once a second it takes back jobs whose
-// worker fell silent and wakes workers for every job that could run. Any number
-// of workers may do it at once.
+// worker fell silent and wakes workers for every job that could run, and once a
+// minute it asks for what the clock says. Any number of workers may do it at once.
 func (w *Worker) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	var lastExpiry, lastWarning time.Time
+	var lastExpiry, lastWarning, lastClock time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -26,7 +26,13 @@ func (w *Worker) sweep(ctx context.Context) {
 		case <-tick.C:
 		}
 		one, stop := context.WithTimeout(ctx, 5*time.Second)
-		if err := w.sweepOnce(one); err != nil && ctx.Err() == nil && time.Since(lastWarning) > time.Minute {
+		err := w.sweepOnce(one)
+		if err == nil && time.Since(lastClock) > time.Minute {
+			if err = w.serveSchedules(one, time.Now()); err == nil {
+				lastClock = time.Now()
+			}
+		}
+		if err != nil && ctx.Err() == nil && time.Since(lastWarning) > time.Minute {
 			w.Log.WarnContext(ctx, "could not sweep; trying again every second", "err", err)
 			lastWarning = time.Now()
 		}

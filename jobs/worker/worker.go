@@ -33,6 +33,7 @@ const (
 	staleAfter  = 10 * time.Second        // without a heartbeat seen: the job is taken back
 	sweepEvery  = time.Second
 	stopGrace   = 10 * time.Second // between SIGTERM and SIGKILL of a child's group
+	persistFor  = 30 * time.Second // how long something is offered to a database that takes other things
 	logFlush    = 30 * time.Millisecond
 	logBatch    = 500
 	progressMin = 250 * time.Millisecond // between two stored progress values
@@ -67,6 +68,7 @@ type Config struct {
 type Worker struct {
 	Config
 	name  string
+	queue *jobs.Client // for jobs that follow from others and from the clock
 	tasks *asynq.Client
 	in    *asynq.Inspector
 
@@ -88,6 +90,7 @@ func New(c Config) *Worker {
 	host, _ := os.Hostname() // only a label on the row
 	return &Worker{
 		Config: c, name: fmt.Sprintf("%s/%d", host, os.Getpid()),
+		queue: jobs.NewClient(c.DB, c.Redis, c.Log),
 		tasks: asynq.NewClientFromRedisClient(c.Redis), in: asynq.NewInspectorFromRedisClient(c.Redis),
 		attempts: map[int64]*attempt{}, watch: make(chan string, 64),
 	}

@@ -1,0 +1,47 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"left4me/jobs"
+	"left4me/models"
+)
+
+// scheduled is the work that may come by the clock, by the name of its schedule.
+var scheduled = map[string]jobs.Args{
+	jobs.RefreshOverlays{}.Kind(): jobs.RefreshOverlays{},
+	jobs.CollectOverlays{}.Kind(): jobs.CollectOverlays{},
+}
+
+// serveSchedules asks, as the system, for what is due at now, in the worker's local
+// time. After a downtime each schedule is caught up with once, however many days it
+// lasted; a new installation has nothing to catch up with. Taking the tick and
+// asking are one transaction, so that of two workers one asks.
+func (w *Worker) serveSchedules(ctx context.Context, now time.Time) error {
+	list, err := models.Schedules(ctx, w.DB, w.Host)
+	if err != nil {
+		return fmt.Errorf("look at the schedules: %w", err)
+	}
+	for _, s := range list {
+		args, known := scheduled[s.Name]
+		tick := s.Tick(now)
+		if !known || !s.Enabled || !s.LastAt.Before(tick) {
+			continue
+		}
+		_, err := w.queue.EnqueueWith(ctx, models.Actor{}, func(ctx context.Context, tx bun.Tx) ([]jobs.Args, error) {
+			won, err := models.ServeTick(ctx, tx, s.Name, tick)
+			if err != nil || !won || s.LastAt.IsZero() {
+				return nil, err
+			}
+			return []jobs.Args{args}, nil
+		})
+		if err != nil {
+			return fmt.Errorf("ask for %s: %w", s.Name, err)
+		}
+	}
+	return nil
+}

@@ -147,9 +147,6 @@ func checkAdmit(s ctl.OverlaySpec, at overlayLines) error {
 }
 
 func checkItems(s ctl.OverlaySpec, at overlayLines) error {
-	if s.Kind == ctl.OverlayWorkshop && at.field["items"] == 0 {
-		return objection(0, "items is missing: list the numbers of workshop items, such as [\"2085384083\"]")
-	}
 	if len(s.Items) > maxItems {
 		return objection(at.field["items"], "%d items are too many: at most %d are allowed", len(s.Items), maxItems)
 	}

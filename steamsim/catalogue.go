@@ -28,6 +28,7 @@ import (
 //	3200000005   empty
 //	3200000006   nested twelve deep
 //	3200000007   one item of every fault
+//	1626503425   the one that a script on the net names: three items
 //	3200000100   120 items, 2 GB in all: nested twice, the innermost points back at
 //	             the outermost, five items faulty in different ways
 //	3400000001 … 34000nnnnn   the first nnnnn of the made ones
@@ -44,6 +45,7 @@ const (
 	cyclicSetOther = 3200000004
 	emptySet       = 3200000005
 	deepSet        = 3200000006
+	namedSet       = 1626503425
 	faultySet      = 3200000007
 	bigSet         = 3200000100
 	deepFirst      = 3200000200 // the sets below deepSet
@@ -303,6 +305,7 @@ var fixedCollections = map[uint64]collection{
 	cyclicSet:      {title: "Chicken", children: []uint64{3100000001, cyclicSetOther}},
 	cyclicSetOther: {title: "Egg", children: []uint64{3100000003, cyclicSet}},
 	emptySet:       {title: "Coming soon"},
+	namedSet:       {title: "Maps we play", children: []uint64{3100000006, 3100000003, 121086524}},
 	faultySet:      {title: "One of every fault", children: idRange(firstFaulty, len(faultNames))},
 	bigSet: {title: "Everything we ever played", children: slices.Concat(idRange(firstMade, 40), []uint64{bigSet + 1},
 		[]uint64{faultyID("removed"), faultyID("wrong_app")})},

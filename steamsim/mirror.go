@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -113,21 +114,30 @@ const (
 	tickrateZIP  = "Tickrate-Enabler-l4d2-linux-db72da3.zip"
 )
 
+// tickrateAssets is everything in the one release of the Tickrate Enabler.
+var tickrateAssets = []string{"Tickrate-Enabler-l4d-linux-db72da3.zip", tickrateZIP, "Tickrate-Enabler-l4d2-win-db72da3.zip"}
+
 func reworkTag(release int) string { return fmt.Sprintf("v1.%d.0", release-1) }
 
 func reworkArchive(tag string) string { return "L4D2-Competitive-Rework-" + tag + "-linux.tar.gz" }
 
+func reworkZIP(tag string) string { return "L4D2-Competitive-Rework-" + tag + "-windows.zip" }
+
 // githubAPI answers about the releases of the two repositories.
 func (w *Web) githubAPI(rw http.ResponseWriter, r *http.Request, path string, release int) {
-	describe := func(repo, tag, file string, n int) map[string]any {
+	describe := func(repo, tag string, n int, files ...string) map[string]any {
+		var assets []map[string]any
+		for _, file := range files {
+			assets = append(assets, map[string]any{
+				"name": file, "content_type": "application/octet-stream", "state": "uploaded",
+				"browser_download_url": "https://github.com/" + repo + "/releases/download/" + tag + "/" + file,
+			})
+		}
 		return map[string]any{
 			"tag_name": tag, "name": tag, "draft": false, "prerelease": false, "published_at": releaseDay(n).Format(time.RFC3339),
 			"html_url":    "https://github.com/" + repo + "/releases/tag/" + tag,
 			"tarball_url": "https://api.github.com/repos/" + repo + "/tarball/" + tag,
-			"assets": []map[string]any{{
-				"name": file, "content_type": "application/octet-stream", "state": "uploaded",
-				"browser_download_url": "https://github.com/" + repo + "/releases/download/" + tag + "/" + file,
-			}},
+			"assets":      assets,
 		}
 	}
 	var all []map[string]any
@@ -135,11 +145,11 @@ func (w *Web) githubAPI(rw http.ResponseWriter, r *http.Request, path string, re
 	if after, ok := strings.CutPrefix(path, "/repos/"+reworkRepo+"/releases"); ok {
 		rest = after
 		for n := release; n >= 1; n-- {
-			all = append(all, describe(reworkRepo, reworkTag(n), reworkArchive(reworkTag(n)), n))
+			all = append(all, describe(reworkRepo, reworkTag(n), n, reworkArchive(reworkTag(n)), reworkZIP(reworkTag(n))))
 		}
 	} else if after, ok := strings.CutPrefix(path, "/repos/"+tickrateRepo+"/releases"); ok {
 		rest = after
-		all = append(all, describe(tickrateRepo, "build", tickrateZIP, 1))
+		all = append(all, describe(tickrateRepo, "build", 1, tickrateAssets...))
 	}
 	tag, tagged := strings.CutPrefix(rest, "/tags/")
 	for _, one := range all {
@@ -167,9 +177,6 @@ func (w *Web) github(rw http.ResponseWriter, r *http.Request, path string, relea
 	case "/" + tickrateRepo + "/releases/latest":
 		elsewhere("/" + tickrateRepo + "/releases/tag/build")
 		return
-	case "/" + tickrateRepo + "/releases/download/build/" + tickrateZIP:
-		send(rw, r, "application/zip", bytes.NewReader(zipOf(tickrateFiles()...)), 1)
-		return
 	case "/" + tickrateRepo + "/releases/tag/build":
 		page(rw, http.StatusOK, "Release build", "")
 		return
@@ -178,6 +185,10 @@ func (w *Web) github(rw http.ResponseWriter, r *http.Request, path string, relea
 		return
 	case "/" + reworkRepo + "/archive/refs/heads/master.tar.gz":
 		send(rw, r, "application/x-gzip", bytes.NewReader(tarOf("L4D2-Competitive-Rework-master/", reworkFiles("master"))), release)
+		return
+	}
+	if file, ok := strings.CutPrefix(path, "/"+tickrateRepo+"/releases/download/build/"); ok && slices.Contains(tickrateAssets, file) {
+		send(rw, r, "application/zip", bytes.NewReader(zipOf(tickrateFiles()...)), 1)
 		return
 	}
 	if file, ok := strings.CutPrefix(path, "/"+reworkRepo+"/releases/latest/download/"); ok {
@@ -189,6 +200,9 @@ func (w *Web) github(rw http.ResponseWriter, r *http.Request, path string, relea
 		switch path {
 		case "/" + reworkRepo + "/releases/download/" + tag + "/" + reworkArchive(tag):
 			send(rw, r, "application/x-gzip", bytes.NewReader(tarOf("", reworkFiles(tag))), n)
+			return
+		case "/" + reworkRepo + "/releases/download/" + tag + "/" + reworkZIP(tag):
+			send(rw, r, "application/zip", bytes.NewReader(zipOf(reworkFiles(tag)...)), n)
 			return
 		case "/" + reworkRepo + "/archive/refs/tags/" + tag + ".tar.gz":
 			send(rw, r, "application/x-gzip", bytes.NewReader(tarOf("L4D2-Competitive-Rework-"+tag[1:]+"/", reworkFiles(tag))), n)

@@ -108,7 +108,7 @@ func TestReleasesOnGitHub(t *testing.T) {
 	if err := json.Unmarshal(s.mirrored("https://api.github.com/repos/SirPlease/L4D2-Competitive-Rework/releases/latest"), &latest); err != nil {
 		t.Fatal(err)
 	}
-	if latest.Tag != "v1.2.0" || len(latest.Assets) != 1 || latest.Assets[0].Name != "L4D2-Competitive-Rework-v1.2.0-linux.tar.gz" {
+	if latest.Tag != "v1.2.0" || len(latest.Assets) != 2 || latest.Assets[0].Name != "L4D2-Competitive-Rework-v1.2.0-linux.tar.gz" {
 		t.Fatalf("latest: %+v", latest)
 	}
 	for _, u := range []string{

@@ -23,7 +23,11 @@ const detourDir = ".steamcmd"
 func (f *fetcher) detour(ctx context.Context, list []*item, end context.CancelCauseFunc) {
 	if f.Steam.Steamcmd == "" {
 		for _, it := range list {
-			f.settleFailure(ctx, it, final("Steam names no file for this item, and steamcmd, which could get it, is not set up here."), end)
+			why := "Steam names no file for this item."
+			if it.denied != nil {
+				why = it.denied.Error()
+			}
+			f.settleFailure(ctx, it, final("%s steamcmd, which could get it, is not set up here.", why), end)
 		}
 		return
 	}
@@ -51,9 +55,12 @@ func (f *fetcher) detourBatch(ctx context.Context, o steam.Options, batch []*ite
 	byID := map[string]*item{}
 	var ids []string
 	for _, it := range batch {
+		if it.denied != nil {
+			f.say("%s: %s steamcmd is asked for it instead.", it.name(), it.denied)
+		}
 		byID[it.ID], ids = it, append(ids, it.ID)
 	}
-	f.say("steamcmd fetches %s that Steam names no file for.", count(len(ids), "workshop item"))
+	f.say("steamcmd fetches %s that cannot be had from a file host.", count(len(ids), "workshop item"))
 	stop := f.watchGrowth(filepath.Join(o.Dir, "steamapps", "workshop"))
 	files, failed, err := steam.Items(ctx, o, ids)
 	stop()

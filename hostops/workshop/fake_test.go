@@ -297,6 +297,26 @@ func (s *fakeSteam) twice(id string) (again, missing int64) {
 	return again, missing
 }
 
+// requests is how often an item's file was asked for, calls how often the Web API.
+func (s *fakeSteam) requests(id string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.ranges[id])
+}
+
+func (s *fakeSteam) calls(method string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked[method]
+}
+
+// onFile has f answer in place of the file host from now on.
+func (s *fakeSteam) onFile(f func(w http.ResponseWriter, r *http.Request, id string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.file = f
+}
+
 // leftovers lists what half-done work left in the store.
 func (b *bench) leftovers(t testing.TB) []string {
 	t.Helper()

@@ -55,10 +55,10 @@ func TestFetchCollection(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 	// The second time nothing is fetched, and what the store knows is told.
-	before := len(s.ranges["101"])
+	before := s.requests("101")
 	again, err := b.fetch(t, "777")
-	if err != nil || len(s.ranges["101"]) != before {
-		t.Errorf("fetched again: %v, %d requests", err, len(s.ranges["101"])-before)
+	if err != nil || s.requests("101") != before {
+		t.Errorf("fetched again: %v, %d requests", err, s.requests("101")-before)
 	}
 	if it := again["101"]; it.State != ctl.ItemStored || it.Changed || len(it.Campaigns) != 1 || it.Stamp != got["101"].Stamp {
 		t.Errorf("item 101 the second time: %+v", it)

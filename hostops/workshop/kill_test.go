@@ -59,9 +59,7 @@ func TestKilledFetchGoesOn(t *testing.T) {
 			t.Errorf("the fetch ended with %v before it was killed: %s", err, errout.String())
 		}
 	}
-	s.mu.Lock()
-	s.file = nil
-	s.mu.Unlock()
+	s.onFile(nil)
 	cmd := fetchCommand(s.url, store.Dir, ids)
 	out, err := cmd.Output()
 	if err != nil {
@@ -144,12 +142,12 @@ func TestPublishAgainAfterKill(t *testing.T) {
 		if err := prepare(); err != nil {
 			t.Fatal(err)
 		}
-		before := len(b.steam.ranges["101"])
+		before := b.steam.requests("101")
 		got, err := b.fetch(t, "101")
 		if err != nil || got["101"].State != ctl.ItemStored {
 			t.Fatalf("%s: %+v, %v", name, got["101"], err)
 		}
-		if n := len(b.steam.ranges["101"]) - before; n > 0 {
+		if n := b.steam.requests("101") - before; n > 0 {
 			t.Errorf("%s: %d ranges were fetched again", name, n)
 		}
 		b.mustHold(t, "101")

@@ -22,6 +22,7 @@ type item struct {
 	detail *detail // what Steam says; nil when it does not
 	url    string  // where its file is
 	direct bool    // whether it can be fetched from there
+	denied error   // why it cannot be, after all
 	again  bool    // its failure may go away by itself
 	kept   bool    // a collection that Steam does not list: its children are those of the last time
 }

@@ -55,6 +55,7 @@ type Options struct {
 	Steam steam.Options
 
 	pause time.Duration                    // before a second try of anything; 0 is a second
+	idle  time.Duration                    // how long a file host may be silent; 0 is 30 seconds
 	piece int64                            // bytes a range; 0 is pieceSize
 	free  func(path string) (int64, error) // nil is steam.FreeBytes
 }
@@ -155,7 +156,7 @@ func newFetcher(o Options) (*fetcher, error) {
 	if f.api, err = newAPI(o.API, o.pause, f.say); err != nil {
 		return nil, err
 	}
-	f.files = &fetch.Client{Hosts: steamHosts, Dialer: &fetch.Dialer{Trusted: o.Hosts}, Agent: agent}
+	f.files = &fetch.Client{Hosts: steamHosts, Dialer: &fetch.Dialer{Trusted: o.Hosts}, Agent: agent, Idle: o.idle}
 	return f, nil
 }
 
@@ -288,7 +289,7 @@ func (f *fetcher) fetchAll(ctx context.Context, list []*item) error {
 			for it := range queue {
 				switch err := f.fetchItem(ctx, it); {
 				case errors.Is(err, errDenied):
-					f.say("%s: %s steamcmd is asked for it instead.", it.name(), err)
+					it.denied = err
 					denied <- it
 				case err != nil:
 					f.settleFailure(ctx, it, err, cancel)

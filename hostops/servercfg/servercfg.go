@@ -114,6 +114,7 @@ func (c *Config) overlays(s ctl.Spec, settings [][2]string, read Reader) (copies
 			}
 		}
 		c.Notices = append(c.Notices, endless(where, text, "server", strings.TrimSuffix(copied.Name, copySuffix))...)
+		c.Notices = append(c.Notices, waiting(where, text)...)
 	}
 	return copies, nil
 }
@@ -147,6 +148,17 @@ func endless(where, text string, files ...string) []string {
 	for _, c := range Commands(text) {
 		if file := c.executes(); file != "" && slices.Contains(files, file) {
 			notices = append(notices, fmt.Sprintf("line %d of %s executes %s.cfg, which executes it again without end: take the line out", c.Line, where, file))
+		}
+	}
+	return notices
+}
+
+// waiting lists the lines of an executed text that hold up everything behind them.
+func waiting(where, text string) []string {
+	var notices []string
+	for _, c := range Commands(text) {
+		if strings.EqualFold(c.Name, "wait") {
+			notices = append(notices, fmt.Sprintf("line %d of %s waits, and the server's own hostname and password wait with it: take the line out", c.Line, where))
 		}
 	}
 	return notices

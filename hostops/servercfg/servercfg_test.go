@@ -124,6 +124,44 @@ func TestRenderExecutesOverlaysLowestFirst(t *testing.T) {
 	}
 }
 
+// Whatever stands in an executed file, the settings behind it stay whole and win.
+func TestAttack8ExecutedCfgDoesNotWin(t *testing.T) {
+	for name, text := range map[string]string{
+		"plain":          "rcon_password weak; hostname weak",
+		"open quote":     "rcon_password \"weak",
+		"open quotes":    "echo \"\nrcon_password \"weak\"; hostname \"weak",
+		"comment at end": "rcon_password weak //",
+		"no line break":  "rcon_password",
+		"CRLF":           "rcon_password weak\r\nhostname weak\r\n",
+		"SourceMod":      "sm_cvar rcon_password weak; SM_CVAR hostname weak",
+		"tabs and case":  "\tRCON_password\tweak; HostName weak",
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec := ctl.Spec{Overlays: []string{"1/v1"}, Exec: []string{"1/v1"}, Hostname: `a "b" ; c`, RCONPassword: "secret1234"}
+			c, err := Render(spec, func(string) (string, error) { return text, nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Files[0].Text; got != Banner+"exec server_overlay_1\nhostname \"a \"b\" ; c\"\nrcon_password \"secret1234\"\n" {
+				t.Errorf("server.cfg is %q", got)
+			}
+			if c.Last("rcon_password") != "secret1234" || c.Last("hostname") != `a "b" ; c` {
+				t.Errorf("the server has %q and %q", c.Last("hostname"), c.Last("rcon_password"))
+			}
+			if !strings.HasSuffix(c.Files[1].Text, "\n") {
+				t.Errorf("the copy %q runs into what follows", c.Files[1].Text)
+			}
+			if name != "no line break" && len(c.Notices) == 0 {
+				t.Error("nobody is told")
+			}
+		})
+	}
+	c, err := Render(ctl.Spec{Overlays: []string{"1/v1"}, Exec: []string{"1/v1"}}, func(string) (string, error) { return "echo a\nWAIT 9999\n", nil })
+	if err != nil || len(c.Notices) != 1 || !strings.HasPrefix(c.Notices[0], "line 2 of overlay 1/v1's server.cfg waits") {
+		t.Errorf("got %q, %v", c.Notices, err)
+	}
+}
+
 func TestPreviewMasksThePassword(t *testing.T) {
 	text, notices, err := Preview(ctl.Spec{
 		Overlays: []string{"1/v1"}, Exec: []string{"1/v1"}, Hostname: "x", RCONPassword: "secret1234", Config: "rcon_password mine\n",

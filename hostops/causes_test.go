@@ -1,6 +1,7 @@
 package hostops
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,7 +78,7 @@ func TestAddonFaults(t *testing.T) {
 	good := string(vpktest.Of("maps/a.bsp", "x"))
 	tests := map[string]struct{ content, want string }{
 		"good.vpk": {good, ""},
-		"half.vpk": {good[:len(good)-1], `cannot be mounted ("maps/a.bsp" would end 1 bytes behind the end of the file)`},
+		"half.vpk": {good[:len(good)-1], fmt.Sprintf(`cannot be mounted ("maps/a.bsp" should reach to byte %d, and its file ends at %d)`, len(good), len(good)-1)},
 		"zip.vpk":  {"PK\x03\x04 and more", "is a ZIP archive and no VPK"},
 		"rar.vpk":  {"Rar!\x1a\x07\x01", "is a RAR archive and no VPK"},
 		"7z.vpk":   {"7z\xbc\xaf\x27\x1c", "is a 7z archive and no VPK"},

@@ -205,7 +205,7 @@ func (a *Archive) inside(e Entry) error {
 		return err
 	}
 	if end := base + e.offset + e.length; end > p.size {
-		return &Fault{OutOfBounds, fmt.Sprintf("%q would end %d bytes behind the end of the file", clip(e.Path), end-p.size)}
+		return &Fault{OutOfBounds, fmt.Sprintf("%q should reach to byte %d, and its file ends at %d", clip(e.Path), end, p.size)}
 	}
 	return nil
 }

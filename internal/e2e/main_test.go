@@ -144,7 +144,21 @@ func (s *site) run(program string, args ...string) string {
 }
 
 func (s *site) try(program string, args ...string) (string, error) {
-	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+	return s.tryFor(time.Minute, program, args...)
+}
+
+// patiently is run for what moves gigabytes.
+func (s *site) patiently(program string, args ...string) string {
+	s.t.Helper()
+	out, err := s.tryFor(5*time.Minute, program, args...)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+func (s *site) tryFor(patience time.Duration, program string, args ...string) (string, error) {
+	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, program), args...)
 	cmd.Env = append(append([]string{}, s.env...), "LEFT4ME_ROOT="+s.data)

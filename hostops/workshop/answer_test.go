@@ -1,0 +1,58 @@
+package workshop
+
+import (
+	"strings"
+	"testing"
+
+	"left4me/hostops/ctl"
+)
+
+func FuzzAPIAnswer(f *testing.F) {
+	for _, seed := range []string{
+		"", "null", "[]", `"x"`, "<html>", `{"response":{}}`, `{"response":null}`, `{"response":[]}`,
+		`{"response":{"result":1,"resultcount":1,"publishedfiledetails":[{"publishedfileid":"121086524","result":1,"creator_app_id":550,"consumer_app_id":"550","filename":"a/b.vpk","file_size":"1056527","file_url":"https://cdn.steamusercontent.com/ugc/1/A/","hcontent_file":"5","preview_url":"https://x/","title":"T","time_updated":1350000000,"banned":0,"tags":[{"tag":"Campaigns"},"x",7]}]}}`,
+		`{"response":{"collectiondetails":[{"publishedfileid":"777","result":1,"children":[{"publishedfileid":"111","sortorder":1,"filetype":0},{"publishedfileid":222,"sortorder":"0","filetype":"2"},{"publishedfileid":"111"}]}]}}`,
+		`{"response":{"publishedfiledetails":[{"publishedfileid":18446744073709551616,"result":9},{"publishedfileid":"9","result":1e2,"file_size":-9223372036854775808,"time_updated":9223372036854775807}]}}`,
+		"\xef\xbb\xbf {\"response\":{\"collectiondetails\":[null,{},[],{\"publishedfileid\":\"1\",\"result\":1,\"children\":{\"0\":{}}}]}}",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		details, err := parseDetails(body)
+		if err != nil && strings.ContainsAny(err.Error(), "\n\x1b") {
+			t.Errorf("an error with control characters: %q", err)
+		}
+		for id, d := range details {
+			if !ctl.IsWorkshopID(id) || string(d.ID) != id || d.Size < 0 || d.Updated < 0 || d.Updated > maxMoment {
+				t.Errorf("item %q: %+v", id, d)
+			}
+			if len(d.Title) > maxTitle+len("…") || len(d.URL) > maxURL || len(d.Tags) > maxTags || strings.ContainsAny(string(d.Title), "\n\x1b") {
+				t.Errorf("item %q without bounds: %+v", id, d)
+			}
+			if _, ok := isStamp(stampOf(d)); !ok {
+				t.Errorf("item %q has the stamp %q", id, stampOf(d))
+			}
+			it := &item{Item: ctl.Item{ID: id}}
+			it.take(d, steamHosts, nil)
+			if it.State == "" || (it.State != ctl.ItemWanted) != (it.Message != "") {
+				t.Errorf("item %q is %q: %q", id, it.State, it.Message)
+			}
+		}
+		lists, err := parseCollections(body)
+		if err != nil && strings.ContainsAny(err.Error(), "\n\x1b") {
+			t.Errorf("an error with control characters: %q", err)
+		}
+		for id, kids := range lists {
+			if !ctl.IsWorkshopID(id) || len(kids) > maxChildren+1 {
+				t.Errorf("collection %q of %d", id, len(kids))
+			}
+			seen := map[text]bool{}
+			for _, k := range kids {
+				if !ctl.IsWorkshopID(string(k.ID)) || seen[k.ID] {
+					t.Errorf("collection %q lists %q", id, k.ID)
+				}
+				seen[k.ID] = true
+			}
+		}
+	})
+}

@@ -175,6 +175,33 @@ func TestUnitsKeepTheirLessons(t *testing.T) {
 	}
 }
 
+// The web app stands nearest to the internet: of the state root it sees what pages
+// show, and writes uploads. Every folder it is given is one that is made at boot, or
+// the unit would not start.
+func TestWebUnitSeesOverlaysAndNoSecrets(t *testing.T) {
+	web, made := read(t, "systemd/left4me-web.service"), read(t, "tmpfiles/left4me.conf")
+	want := map[string]string{
+		"TemporaryFileSystem": "/var/lib:ro /var/log:ro",
+		"BindReadOnlyPaths":   "/var/lib/left4me/overlays /var/lib/left4me/workshop /var/lib/left4me/installation",
+		"BindPaths":           "/var/lib/left4me/uploads",
+		"ReadWritePaths":      "",
+	}
+	for name, value := range want {
+		lines := regexp.MustCompile(`(?m)^`+name+`=(.*)$`).FindAllStringSubmatch(web, -1)
+		if value == "" && len(lines) == 0 {
+			continue
+		}
+		if len(lines) != 1 || lines[0][1] != value {
+			t.Errorf("%s= is %q, want %q once", name, lines, value)
+		}
+		for path := range strings.FieldsSeq(value) {
+			if strings.HasPrefix(path, "/var/lib/left4me/") && !regexp.MustCompile(`(?m)^d `+path+`\s`).MatchString(made) {
+				t.Errorf("the web app's unit needs %s, and nothing makes it", path)
+			}
+		}
+	}
+}
+
 func read(t *testing.T, file string) string {
 	t.Helper()
 	b, err := os.ReadFile(file)

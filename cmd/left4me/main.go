@@ -23,6 +23,7 @@ type cli struct {
 	Worker  workerCommand  `cmd:"" help:"Run the worker of this host. It needs PostgreSQL and Redis."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database up to date."`
 	User    userCommand    `cmd:"" help:"Add users and set passwords."`
+	Overlay overlayCommand `cmd:"" help:"Make shared overlays."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

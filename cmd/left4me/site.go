@@ -36,10 +36,10 @@ func (o siteOptions) listen(ctx context.Context) (net.Listener, error) {
 }
 
 // serve runs the web app on l until ctx ends.
-func (o siteOptions) serve(ctx context.Context, l net.Listener, s *stores, log *slog.Logger) error {
+func (o siteOptions) serve(ctx context.Context, l net.Listener, s *stores, files webui.Content, log *slog.Logger) error {
 	hub := jobs.NewHub(s.redis, log)
 	site, err := webui.New(webui.Config{
-		DB: s.db, Jobs: jobs.NewClient(s.db, s.redis, log), Hub: hub, Key: s.key, Log: log,
+		DB: s.db, Jobs: jobs.NewClient(s.db, s.redis, log), Hub: hub, Key: s.key, Log: log, Content: files,
 		Ready:         func(ctx context.Context) error { return s.redis.Ping(ctx).Err() },
 		Limiter:       redisLimiter{redis_rate.NewLimiter(s.redis), s.redis},
 		SecureCookies: o.SecureCookies, TrustedProxies: o.TrustedProxies, PublicHost: o.PublicHost,

@@ -112,7 +112,7 @@ func (u *upCommand) Run(ctx context.Context, c *console) error {
 	if err := models.Migrate(ctx, s.db, log); err != nil {
 		return err
 	}
-	parts := []func(context.Context) error{func(ctx context.Context) error { return u.serve(ctx, l, s, log) }}
+	parts := []func(context.Context) error{func(ctx context.Context) error { return u.serve(ctx, l, s, newContent(data, log), log) }}
 	if u.Demo {
 		steam, err := startDemo(ctx, data)
 		if err != nil {

@@ -3,6 +3,7 @@ package main
 import "context"
 
 type webCommand struct {
+	Root string `env:"LEFT4ME_ROOT" default:"/var/lib/left4me" placeholder:"DIR" help:"The state root, of which pages show overlays and into which uploads go."`
 	storeOptions
 	siteOptions
 	logOptions
@@ -20,5 +21,6 @@ func (w *webCommand) Run(ctx context.Context, c *console) error {
 		return err
 	}
 	defer s.close()
-	return w.serve(ctx, l, s, w.logger(c))
+	log := w.logger(c)
+	return w.serve(ctx, l, s, newContent(w.Root, log), log)
 }

@@ -20,8 +20,11 @@ const uploadsKept = 7 * 24 * time.Hour
 // row knows. The host keeps by itself what its servers' definitions name and what
 // is an hour young.
 //
+//	uploads
 //	pin 12/v3
 //	upload 0192f0c1-…
+//
+// "uploads" says that all of them are listed, also when there are none.
 func collectOverlays(ctx context.Context, a *attempt) error {
 	forgotten, err := models.DeleteStaleUploads(ctx, a.w.DB, models.Now().Add(-uploadsKept))
 	if err != nil {
@@ -39,6 +42,7 @@ func collectOverlays(ctx context.Context, a *attempt) error {
 		return err
 	}
 	var needed strings.Builder
+	needed.WriteString("uploads\n")
 	for _, ref := range pins {
 		needed.WriteString("pin " + ref + "\n")
 	}

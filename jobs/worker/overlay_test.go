@@ -426,7 +426,7 @@ func TestCollectingTellsTheHostWhatIsNeeded(t *testing.T) {
 		w.done(jobs.CollectOverlays{})
 		var needed string
 		w.spec("overlay-gc", "", &needed)
-		want := fmt.Sprintf("pin %d/v2\nupload %s\nupload %s\n", o.ID, ups[0].ID, ups[2].ID)
+		want := fmt.Sprintf("uploads\npin %d/v2\nupload %s\nupload %s\n", o.ID, ups[0].ID, ups[2].ID)
 		if needed != want {
 			t.Errorf("the host was told:\n%s\nwant:\n%s", needed, want)
 		}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"left4me/hostops/ctl"
+	"left4me/hostops/overlay"
+	"left4me/hostops/recipes"
+	"left4me/hostops/servercfg"
+	"left4me/webui"
+)
+
+// content is what pages see of the overlays below a state root.
+type content struct {
+	*overlay.Store
+	cfg servercfg.Reader
+}
+
+// newContent makes the pages' view of a state root. Without one, as on a machine
+// that is not the host, it is nil and pages say so.
+func newContent(root string, log *slog.Logger) webui.Content {
+	if info, err := os.Stat(root); err != nil || !info.IsDir() {
+		log.Warn("the state root is not here, so pages cannot show files or take uploads", "root", root, "err", err)
+		return nil
+	}
+	return content{&overlay.Store{Root: root}, servercfg.Overlays(filepath.Join(root, "overlays"))}
+}
+
+// Open implements webui.Content.
+func (c content) Open(id, version int64, path string) (webui.File, error) {
+	return c.Store.Open(id, version, path)
+}
+
+// Image implements webui.Content.
+func (c content) Image(item string) (webui.File, string, error) { return c.Store.Image(item) }
+
+// OpenUpload implements webui.Content.
+func (c content) OpenUpload(upload string) (webui.File, error) { return c.Store.OpenUpload(upload) }
+
+// ServerCfg implements webui.Content.
+func (c content) ServerCfg(spec ctl.Spec) (string, []string, error) {
+	return servercfg.Preview(spec, c.cfg)
+}
+
+// Recipes implements webui.Content.
+func (content) Recipes() []ctl.Recipe { return recipes.All() }

@@ -70,7 +70,14 @@ func (p *printer) emit(e ctl.Event) {
 		}
 	case ctl.EventState:
 		p.line(stateText(e.Status))
+	case ctl.EventFinding:
+		p.line(findingText(e.Finding))
 	}
+}
+
+// say emits a line of our own.
+func (p *printer) say(format string, args ...any) {
+	p.emit(ctl.Event{Type: ctl.EventLog, At: time.Now().UTC(), Stream: ctl.StreamCtl, Text: fmt.Sprintf(format, args...)})
 }
 
 func (p *printer) line(text string) {

@@ -85,8 +85,11 @@ func (c *workshopFetchCmd) Run(env *environment) error {
 	for _, n := range r.Notices {
 		fmt.Fprintf(env.out.stdout, "Note: %s\n", printable(n))
 	}
-	stored, fetched := 0, 0
+	items, stored, fetched := 0, 0, 0
 	for _, it := range r.Items {
+		if it.State != ctl.ItemCollection {
+			items++
+		}
 		if it.Stamp != "" {
 			stored++
 		}
@@ -94,7 +97,7 @@ func (c *workshopFetchCmd) Run(env *environment) error {
 			fetched++
 		}
 	}
-	_, err = fmt.Fprintf(env.out.stdout, "%d workshop items are in the store, %d of them new.\n", stored, fetched)
+	_, err = fmt.Fprintf(env.out.stdout, "In the store: %d of %d workshop items, %d of them new.\n", stored, items, fetched)
 	return err
 }
 
@@ -107,6 +110,9 @@ func (c *workshopInfoCmd) Run(env *environment) error {
 	ids, err := c.ids(env)
 	if err != nil {
 		return err
+	}
+	if !env.out.json { // only the outcome may stand there
+		env.host.Emit = func(ctl.Event) {}
 	}
 	r, failed := env.host.WorkshopInfo(env.ctx, ids)
 	env.notices = r.Notices

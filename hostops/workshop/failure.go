@@ -48,11 +48,11 @@ func cancelled(ctx context.Context) error {
 func resultSentence(code number) (ctl.ItemState, string) {
 	switch code {
 	case 9:
-		return ctl.ItemGone, "Steam has no such item: it was removed, or its author hides it. What is in the store is kept."
+		return ctl.ItemGone, "Steam has no such item: it was removed, or its author hides it."
 	case 15:
-		return ctl.ItemGone, "Steam lets nobody but its author and friends see this item. What is in the store is kept."
+		return ctl.ItemGone, "Steam lets nobody but its author and friends see this item."
 	case 17:
-		return ctl.ItemGone, "Steam has banned this item. What is in the store is kept."
+		return ctl.ItemGone, "Steam has banned this item."
 	case 8:
 		return ctl.ItemFailed, "Steam does not accept this number as that of an item: check it."
 	case 16:

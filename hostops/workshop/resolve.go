@@ -173,7 +173,7 @@ func (it *item) takeCollection(d detail) {
 		it.Message = "Steam lists nothing for this collection any more. What it listed last is kept."
 	default:
 		_, it.Message = resultSentence(d.Result)
-		it.Message = strings.NewReplacer("this item", "this collection", "such item", "such collection", "What is in the store is kept.", "What it listed last is kept.").Replace(it.Message)
+		it.Message = strings.NewReplacer("this item", "this collection", "such item", "such collection").Replace(it.Message) + " What it listed last is kept."
 	}
 }
 
@@ -243,7 +243,11 @@ func (f *fetcher) compare(it *item) error {
 	if err == nil {
 		it.have(v)
 	}
-	if it.State != ctl.ItemWanted {
+	switch {
+	case it.State == ctl.ItemGone && it.Stamp != "":
+		it.Message += " What is in the store is kept."
+		return nil
+	case it.State != ctl.ItemWanted:
 		return nil
 	}
 	if current, err := f.Store.Version(it.ID, it.stamp()); err == nil {

@@ -129,6 +129,8 @@ func bashOperands(b *strings.Builder, c *command) {
 		switch {
 		case v.server():
 			fmt.Fprintf(b, "\t\t'%s %d') offer=$(\"${COMP_WORDS[0]}\" \"${globals[@]}\" status --names 2>/dev/null) ;;\n", c.path, i)
+		case v.file():
+			fmt.Fprintf(b, "\t\t'%s '*) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return ;;\n", c.path)
 		case len(v.choices) > 0:
 			fmt.Fprintf(b, "\t\t'%s %d') offer='%s' ;;\n", c.path, i, strings.Join(v.choices, " "))
 		}
@@ -195,6 +197,8 @@ func zshFunction(b *strings.Builder, app, c *command) {
 		switch {
 		case v.server():
 			action = "_l4d2ctl_names"
+		case v.file():
+			action = "_files"
 		case len(v.choices) > 0:
 			action = "(" + strings.Join(v.choices, " ") + ")"
 		}
@@ -252,6 +256,8 @@ complete -c l4d2ctl -f
 			switch {
 			case v.server():
 				fmt.Fprintf(&b, "complete -c l4d2ctl -n %s -a '(__l4d2ctl_names)' -d %s\n", fishQuote(when), fishQuote(v.help))
+			case v.file():
+				fmt.Fprintf(&b, "complete -c l4d2ctl -n %s -F -d %s\n", fishQuote(when), fishQuote(v.help))
 			case len(v.choices) > 0:
 				fmt.Fprintf(&b, "complete -c l4d2ctl -n %s -a %s -d %s\n", fishQuote(when), fishQuote(strings.Join(v.choices, " ")), fishQuote(v.help))
 			}

@@ -39,6 +39,9 @@ type operand struct {
 	choices    []string
 }
 
+// file reports whether the operand is a file, of which there may be several.
+func (o operand) file() bool { return o.name == "file" }
+
 // server reports whether the operand is the name of a server.
 func (o operand) server() bool { return o.name == "name" }
 

@@ -22,6 +22,7 @@ import (
 
 	"left4me/hostops"
 	"left4me/hostops/ctl"
+	"left4me/hostops/sandbox"
 	"left4me/hostops/supervisor"
 )
 
@@ -33,6 +34,10 @@ func main() {
 	// The first process of a server's unit; its root is the one the units know.
 	if len(os.Args) > 1 && os.Args[1] == "exec" {
 		os.Exit(supervisor.RunGame(unitRoot, os.Args[2:]))
+	}
+	// The first process of a script's sandbox.
+	if len(os.Args) > 1 && os.Args[1] == "build-exec" {
+		os.Exit(sandbox.RunInside(os.Args[2:]))
 	}
 	// A reader that went away must not end an operation half way.
 	signal.Ignore(syscall.SIGPIPE)
@@ -69,6 +74,9 @@ type cli struct {
 	Logs       logsCmd       `cmd:"" help:"Show a server's console."`
 	Game       gameCmd       `cmd:"" help:"Show what is installed, and whether Steam has something newer."`
 	Steam      steamCmd      `cmd:"" help:"The Steam account that installs may use."`
+	Overlay    overlayCmd    `cmd:"" help:"Content of servers: make, look at and remove versions of overlays."`
+	Workshop   workshopCmd   `cmd:"" help:"Items of the Steam workshop, kept in a store."`
+	VPK        vpkCmd        `cmd:"" name:"vpk" help:"Add-ons, before a server gets them."`
 	Watch      watchCmd      `cmd:"" help:"Print every server's state now and whenever it changes, until stopped."`
 	Doctor     doctorCmd     `cmd:"" help:"Look at everything that servers need of this host, and say what to mend."`
 	Completion completionCmd `cmd:"" help:"Print a script that completes l4d2ctl's command line in a shell."`

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +13,8 @@ import (
 
 	"left4me/hostops"
 	"left4me/hostops/ctl"
+	"left4me/hostops/fetch"
+	"left4me/hostops/sandbox"
 	"left4me/hostops/supervisor"
 )
 
@@ -18,7 +22,7 @@ import (
 // host that the command works on.
 func prepare(c *cli, env *environment, parsed *kong.Context) error {
 	verb := parsed.Selected().Name
-	if slices.Contains([]string{"version", "completion", "man"}, verb) || verb == "install" && c.Install.Replay != "" { // they look at no host
+	if slices.Contains([]string{"version", "completion", "man"}, verb) || strings.HasPrefix(parsed.Command(), "vpk ") || verb == "install" && c.Install.Replay != "" { // they look at no host
 		return nil
 	}
 	root, err := filepath.Abs(c.Root)
@@ -46,15 +50,38 @@ func prepare(c *cli, env *environment, parsed *kong.Context) error {
 			return err
 		}
 	}
+	dialer, err := scriptDialer(c.Mirror)
+	if err != nil {
+		return err
+	}
 	var keeper supervisor.Supervisor = &supervisor.Rootless{Root: root}
+	var scripts sandbox.Runner = &sandbox.Rootless{Root: root, Dialer: dialer}
 	if underSystemd {
 		keeper = &supervisor.Systemd{Root: root}
+		scripts = &sandbox.Systemd{Root: root, Dialer: dialer}
 	}
 	env.host = &hostops.Host{
 		Root: root, Steamcmd: steamcmd, Wait: c.Wait, Verb: verb, Emit: env.out.emit,
-		Supervisor: keeper, SteamAPI: c.SteamAPI, WorkshopHosts: c.WorkshopHosts, Mirror: c.Mirror,
+		Supervisor: keeper, Sandbox: scripts, SteamAPI: c.SteamAPI, WorkshopHosts: c.WorkshopHosts, Mirror: c.Mirror,
 	}
 	return nil
+}
+
+// scriptDialer is the net of the scripts: public addresses, and the mirror that
+// the operator named.
+func scriptDialer(mirror string) (*fetch.Dialer, error) {
+	if mirror == "" {
+		return &fetch.Dialer{}, nil
+	}
+	u, err := url.Parse(mirror)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("--mirror %s: it is not a URL such as https://mirror.example/left4me: %w", mirror, ctl.ErrUsage)
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return &fetch.Dialer{Trusted: []string{net.JoinHostPort(u.Hostname(), port)}}, nil
 }
 
 // sentence is an error for people with the class that decides the exit code.

@@ -134,6 +134,8 @@ func runScripts(t *testing.T, dir string) {
 			"signal":   cmdSignal,
 			"needroot": cmdNeedRoot,
 			"uid":      cmdUID,
+			"makevpk":  cmdMakeVPK,
+			"cutfile":  cmdCutFile,
 		},
 	})
 }

@@ -14,7 +14,7 @@ import (
 
 // ourNames are the entries of a state root. Whatever else lies in a folder, it
 // was not made by left4me and is not given away.
-var ourNames = []string{"installation", "overlays", "instances", "runtime", "workshop", "steam", "tmp", "lost+found"}
+var ourNames = []string{"installation", "overlays", "instances", "runtime", "workshop", "uploads", "builds", "steam", "tmp", "lost+found"}
 
 func isOurs(name string) bool {
 	return slices.Contains(ourNames, name) || strings.HasPrefix(name, "left4me") || strings.HasPrefix(name, ".left4me")

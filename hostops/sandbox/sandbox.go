@@ -17,7 +17,6 @@ package sandbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -176,10 +175,4 @@ func fail(kind error, format string, args ...any) error {
 
 func cancelled(ctx context.Context) error {
 	return fail(ctl.ErrCancelled, "the build was cancelled: %v", context.Cause(ctx))
-}
-
-// isOurs reports whether err has its sentence already.
-func isOurs(err error) bool {
-	var f *failure
-	return errors.As(err, &f)
 }

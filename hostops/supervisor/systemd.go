@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"left4me/hostops/ctl"
+	"left4me/hostops/units"
 	"left4me/overlayhelper"
 )
 
@@ -60,12 +61,12 @@ func (s *Systemd) Start(ctx context.Context, l Launch) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	b, err := openBus(ctx)
+	b, err := units.Open(ctx)
 	if err != nil {
 		return err
 	}
-	defer b.close()
-	u, err := b.properties(ctx, serverUnit(l.Name))
+	defer b.Close()
+	u, err := propertiesOf(ctx, b, serverUnit(l.Name))
 	if err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (s *Systemd) Start(ctx context.Context, l Launch) error {
 	return err
 }
 
-func (s *Systemd) start(ctx context.Context, b *bus, l Launch, list string, dir unitDir, r unitRecord) error {
+func (s *Systemd) start(ctx context.Context, b *units.Bus, l Launch, list string, dir unitDir, r unitRecord) error {
 	for _, layer := range l.Layers {
 		if fi, err := os.Stat(filepath.Join(s.Root, layer)); err != nil || !fi.IsDir() {
 			return fail(ctl.ErrNotFound, "the folder %s, which the server is made of, is missing (%v)", layer, err)
@@ -99,10 +100,10 @@ func (s *Systemd) start(ctx context.Context, b *bus, l Launch, list string, dir 
 	}
 	unit := serverUnit(l.Name)
 	// Starts by hand do not count as crashes, and a former failure is over.
-	if err := b.resetFailed(ctx, unit); err != nil {
+	if err := b.ResetFailed(ctx, unit); err != nil {
 		return err
 	}
-	result, err := b.job(ctx, "StartUnit", unit)
+	result, err := b.Job(ctx, "StartUnit", unit)
 	if err == nil && result == "done" {
 		r.State, r.Since = ctl.ServerRunning, time.Now().UTC()
 		return dir.write(r)
@@ -115,15 +116,15 @@ func (s *Systemd) start(ctx context.Context, b *bus, l Launch, list string, dir 
 	} else if err == nil {
 		err = fail(ctl.ErrCancelled, "the server was stopped while it was starting")
 	}
-	if _, serr := b.job(undo, "StopUnit", unit); serr != nil {
+	if _, serr := b.Job(undo, "StopUnit", unit); serr != nil {
 		err = errors.Join(err, serr)
 	}
 	return err
 }
 
 // whyNotStarted turns the state of a unit whose start failed into an error.
-func (s *Systemd) whyNotStarted(ctx context.Context, b *bus, name string, since time.Time) error {
-	u, err := b.properties(ctx, serverUnit(name))
+func (s *Systemd) whyNotStarted(ctx context.Context, b *units.Bus, name string, since time.Time) error {
+	u, err := propertiesOf(ctx, b, serverUnit(name))
 	if err != nil {
 		return err
 	}
@@ -172,23 +173,23 @@ func (s *Systemd) Stop(ctx context.Context, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
-	b, err := openBus(ctx)
+	b, err := units.Open(ctx)
 	if err != nil {
 		return err
 	}
-	defer b.close()
+	defer b.Close()
 	unit := serverUnit(name)
-	b.keep(ctx, unit) // systemd forgets a stopped unit, and with it how the game ended
-	u, err := b.properties(ctx, unit)
+	b.Keep(ctx, unit) // systemd forgets a stopped unit, and with it how the game ended
+	u, err := propertiesOf(ctx, b, unit)
 	if err != nil {
 		return err
 	}
 	for u.active != unitInactive && u.active != unitFailed {
-		result, err := b.job(ctx, "StopUnit", unit)
+		result, err := b.Job(ctx, "StopUnit", unit)
 		if err != nil {
 			return err
 		}
-		if u, err = b.properties(ctx, unit); err != nil {
+		if u, err = propertiesOf(ctx, b, unit); err != nil {
 			return err
 		}
 		if result == "failed" || result == "timeout" {
@@ -209,7 +210,7 @@ func (s *Systemd) Stop(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	return b.resetFailed(ctx, unit)
+	return b.ResetFailed(ctx, unit)
 }
 
 // Purge implements Supervisor. The root helper removes what the game wrote; the
@@ -220,12 +221,12 @@ func (s *Systemd) Purge(ctx context.Context, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, purgeTimeout)
 	defer cancel()
-	b, err := openBus(ctx)
+	b, err := units.Open(ctx)
 	if err != nil {
 		return err
 	}
-	defer b.close()
-	u, err := b.properties(ctx, serverUnit(name))
+	defer b.Close()
+	u, err := propertiesOf(ctx, b, serverUnit(name))
 	if err != nil {
 		return err
 	}
@@ -240,17 +241,17 @@ func (s *Systemd) Purge(ctx context.Context, name string) error {
 	return s.dir(name).remove()
 }
 
-func (s *Systemd) purge(ctx context.Context, b *bus, name string) error {
+func (s *Systemd) purge(ctx context.Context, b *units.Bus, name string) error {
 	unit, begin := purgeUnit(name), time.Now()
-	if err := b.resetFailed(ctx, unit); err != nil {
+	if err := b.ResetFailed(ctx, unit); err != nil {
 		return err
 	}
-	result, err := b.job(ctx, "StartUnit", unit)
+	result, err := b.Job(ctx, "StartUnit", unit)
 	if err != nil || result == "done" {
 		return err
 	}
 	said := s.lastWords(ctx, unit, begin)
-	_ = b.resetFailed(ctx, unit) // the failure is told here; systemd need not keep it
+	_ = b.ResetFailed(ctx, unit) // the failure is told here; systemd need not keep it
 	if said == "" {
 		said = "journalctl -u " + unit + " shows why"
 	}
@@ -268,12 +269,12 @@ func (s *Systemd) Status(ctx context.Context, name string) (Instance, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r = unitRecord{record: record{State: ctl.ServerUnknown, Message: "The record of this server is damaged; stop it once to set it right."}}
 	}
-	b, err := openBus(ctx)
+	b, err := units.Open(ctx)
 	if err != nil {
 		return Instance{}, err
 	}
-	defer b.close()
-	u, err := b.properties(ctx, serverUnit(name))
+	defer b.Close()
+	u, err := propertiesOf(ctx, b, serverUnit(name))
 	if err != nil {
 		return Instance{}, err
 	}

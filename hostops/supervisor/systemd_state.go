@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"left4me/hostops/ctl"
+	"left4me/hostops/units"
 )
 
 // unitState is what systemd's properties say, as far as it is used here.
@@ -39,6 +41,15 @@ const (
 	unitFailed       = "failed"
 	unitInactive     = "inactive"
 )
+
+// propertiesOf asks for a unit's state.
+func propertiesOf(ctx context.Context, b *units.Bus, unit string) (unitState, error) {
+	p, err := b.Properties(ctx, unit)
+	if err != nil {
+		return unitState{}, err
+	}
+	return newUnitState(p), nil
+}
 
 func newUnitState(p map[string]dbus.Variant) unitState {
 	number := func(key string) uint64 {

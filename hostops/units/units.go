@@ -1,4 +1,8 @@
-package supervisor
+// Package units asks systemd about units over D-Bus (org.freedesktop.systemd1(5)):
+// the little of it that servers and builds need. Calls need no privilege of the
+// caller's: systemd asks polkit. It knows left4me's templates by name only. Start
+// at Open.
+package units
 
 import (
 	"context"
@@ -12,9 +16,6 @@ import (
 	"left4me/hostops/ctl"
 )
 
-// systemd_bus.go is the little of systemd's D-Bus interface that is needed
-// (org.freedesktop.systemd1(5)). Calls need no privilege: systemd asks polkit.
-
 const (
 	busName      = "org.freedesktop.systemd1"
 	busPath      = dbus.ObjectPath("/org/freedesktop/systemd1")
@@ -25,8 +26,8 @@ const (
 	errNotLoaded = busName + ".UnitNotLoaded"
 )
 
-// bus is one connection to systemd. Close it.
-type bus struct {
+// Bus is one connection to systemd. Close it.
+type Bus struct {
 	conn    *dbus.Conn
 	signals chan *dbus.Signal
 
@@ -35,16 +36,16 @@ type bus struct {
 	past map[dbus.ObjectPath]string        // results that nobody waited for yet
 }
 
-// openBus connects to the system bus; ctl.ErrNotInstalled means there is none.
-func openBus(ctx context.Context) (*bus, error) {
+// Open connects to the system bus; ctl.ErrNotInstalled means there is none.
+func Open(ctx context.Context) (*Bus, error) {
 	conn, err := dbus.ConnectSystemBus(dbus.WithContext(ctx))
 	if err != nil {
 		return nil, fail(ctl.ErrNotInstalled, "systemd's message bus cannot be reached (%w): check that dbus.service runs, or use --supervisor rootless", err)
 	}
-	b := &bus{conn: conn, signals: make(chan *dbus.Signal, 64), jobs: map[dbus.ObjectPath]chan<- string{}, past: map[dbus.ObjectPath]string{}}
+	b := &Bus{conn: conn, signals: make(chan *dbus.Signal, 64), jobs: map[dbus.ObjectPath]chan<- string{}, past: map[dbus.ObjectPath]string{}}
 	err = conn.AddMatchSignalContext(ctx, dbus.WithMatchSender(busName), dbus.WithMatchInterface(busManager), dbus.WithMatchMember("JobRemoved"))
 	if err != nil {
-		b.close()
+		b.Close()
 		return nil, fmt.Errorf("listen to systemd: %w", err)
 	}
 	conn.Signal(b.signals)
@@ -52,11 +53,12 @@ func openBus(ctx context.Context) (*bus, error) {
 	return b, nil
 }
 
-func (b *bus) close() { _ = b.conn.Close() } // nothing was buffered
+// Close ends the connection.
+func (b *Bus) Close() { _ = b.conn.Close() } // nothing was buffered
 
 // dispatch gives each job's result to whoever waits for it. systemd sends the
 // signal to all its clients, so most are somebody else's.
-func (b *bus) dispatch() {
+func (b *Bus) dispatch() {
 	for s := range b.signals {
 		var id uint32
 		var job dbus.ObjectPath
@@ -76,13 +78,13 @@ func (b *bus) dispatch() {
 }
 
 // call calls a method of the manager.
-func (b *bus) call(ctx context.Context, method string, args ...any) *dbus.Call {
+func (b *Bus) call(ctx context.Context, method string, args ...any) *dbus.Call {
 	return b.conn.Object(busName, busPath).CallWithContext(ctx, busManager+"."+method, 0, args...)
 }
 
-// job calls StartUnit or StopUnit and returns the result of its job: done,
+// Job calls StartUnit or StopUnit and returns the result of its job: done,
 // canceled, timeout, failed, dependency or skipped.
-func (b *bus) job(ctx context.Context, method, unit string) (string, error) {
+func (b *Bus) Job(ctx context.Context, method, unit string) (string, error) {
 	var job dbus.ObjectPath
 	if err := b.call(ctx, method, unit, "replace").Store(&job); err != nil {
 		return "", busFailure(ctx, unit, err)
@@ -106,9 +108,9 @@ func (b *bus) job(ctx context.Context, method, unit string) (string, error) {
 	}
 }
 
-// resetFailed forgets a failure and how often the unit was started. One that is
+// ResetFailed forgets a failure and how often the unit was started. One that is
 // not loaded has nothing to forget.
-func (b *bus) resetFailed(ctx context.Context, unit string) error {
+func (b *Bus) ResetFailed(ctx context.Context, unit string) error {
 	err := b.call(ctx, "ResetFailedUnit", unit).Err
 	if isBusError(err, errNoUnit, errNotLoaded) {
 		return nil
@@ -116,30 +118,30 @@ func (b *bus) resetFailed(ctx context.Context, unit string) error {
 	return busFailure(ctx, unit, err)
 }
 
-// keep holds the unit in memory as long as the connection lives, so that how it
+// Keep holds the unit in memory as long as the connection lives, so that how it
 // ended can be read. It is an extra: without it that is not known.
-func (b *bus) keep(ctx context.Context, unit string) {
+func (b *Bus) Keep(ctx context.Context, unit string) {
 	_ = b.call(ctx, "RefUnit", unit).Err // see above
 }
 
-// properties reads everything about the unit, which is loaded for it if need be.
-func (b *bus) properties(ctx context.Context, unit string) (unitState, error) {
+// Properties reads everything about the unit, which is loaded for it if need be.
+func (b *Bus) Properties(ctx context.Context, unit string) (map[string]dbus.Variant, error) {
 	var path dbus.ObjectPath
 	if err := b.call(ctx, "LoadUnit", unit).Store(&path); err != nil {
-		return unitState{}, busFailure(ctx, unit, err)
+		return nil, busFailure(ctx, unit, err)
 	}
 	props := map[string]dbus.Variant{}
 	for _, of := range []string{busUnit, busService} {
 		var some map[string]dbus.Variant
 		err := b.conn.Object(busName, path).CallWithContext(ctx, "org.freedesktop.DBus.Properties.GetAll", 0, of).Store(&some)
 		if err != nil {
-			return unitState{}, busFailure(ctx, unit, err)
+			return nil, busFailure(ctx, unit, err)
 		}
 		for k, v := range some {
 			props[k] = v
 		}
 	}
-	return newUnitState(props), nil
+	return props, nil
 }
 
 func isBusError(err error, names ...string) bool {
@@ -167,7 +169,26 @@ func busFailure(ctx context.Context, unit string, err error) error {
 	case isBusError(err, errNoUnit, busName+".LoadFailed"):
 		return fail(ctl.ErrNotInstalled, "systemd knows no unit %s: install left4me's units (make install), then run systemctl daemon-reload", unit)
 	case isBusError(err, busName+".UnitMasked"):
-		return fail(ctl.ErrNotInstalled, "the unit %s is masked: run systemctl unmask left4me-server@.service", unit)
+		return fail(ctl.ErrNotInstalled, "the unit %s is masked: run systemctl unmask %s", unit, unit)
 	}
 	return fmt.Errorf("ask systemd about %s: %w", unit, err)
+}
+
+// failure is a sentence for people with the ctl error that gives it its exit code.
+type failure struct {
+	kind error
+	text string
+	of   error
+}
+
+func (f *failure) Error() string   { return f.text }
+func (f *failure) Unwrap() []error { return []error{f.kind, f.of} }
+
+func fail(kind error, format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	return &failure{kind: kind, text: err.Error(), of: err}
+}
+
+func cancelled(ctx context.Context) error {
+	return fail(ctl.ErrCancelled, "cancelled: %w", context.Cause(ctx))
 }

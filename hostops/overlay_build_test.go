@@ -302,3 +302,63 @@ func snapshot(t *testing.T, dir string) string {
 	}
 	return strings.Join(all, "\n")
 }
+
+// A disk that is full has its own words at every step, and takes nothing with it.
+func TestBuildOnAFullDisk(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("needs root to mount a small disk")
+		}
+		t.Skip("needs root to mount a small disk")
+	}
+	for name, last := range map[string]string{"while it is built": "left4dead2/filler", "while it is published": "../../../filler"} {
+		h, _, rec := newHost(t)
+		small := t.TempDir()
+		if err := unix.Mount("tmpfs", small, "tmpfs", 0, "size=256k"); err != nil {
+			if os.Getenv("CI") == "" && errors.Is(err, unix.EPERM) {
+				t.Skip("this root may not mount anything")
+			}
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := unix.Unmount(small, 0); err != nil {
+				t.Error(err)
+			}
+		})
+		h.Root = small
+		mustBuild(t, h, 1, map[string]string{"a": "1"})
+		before := listing(t, h.path(dirOverlays))
+		_, err := h.build(context.Background(), 1, ctl.OverlaySpec{Kind: ctl.OverlayScript}, func(_ *Host, _ context.Context, b *build) error {
+			writeFile(t, filepath.Join(b.dir, "a"), "2")
+			path := filepath.Join(b.dir, "left4dead2")
+			if err := os.Mkdir(path, 0o755); err != nil {
+				return err
+			}
+			f, err := os.Create(filepath.Join(b.dir, last))
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			for err == nil {
+				_, err = f.Write(make([]byte, 4096))
+			}
+			if name == "while it is published" {
+				return nil // there is no room left for the manifest
+			}
+			return fmt.Errorf("write: %w", err)
+		})
+		if !errors.Is(err, ctl.ErrDiskFull) || !strings.Contains(err.Error(), "the disk that holds "+small+" is full") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := os.RemoveAll(h.path("filler")); err != nil {
+			t.Fatal(err)
+		}
+		if after := listing(t, h.path(dirOverlays)); after != before {
+			t.Errorf("%s: it was\n%s\nand is\n%s", name, before, after)
+		}
+		mustBuild(t, h, 1, map[string]string{"a": "2"})
+		if told := versionsTold(rec); told[len(told)-1].Number != 2 {
+			t.Errorf("%s: afterwards %+v", name, told)
+		}
+	}
+}

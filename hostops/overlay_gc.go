@@ -162,7 +162,11 @@ func (h *Host) collect(ctx context.Context, id int64, o CollectOptions) (n int, 
 	return len(gone), h.store().Recover(id)
 }
 
+// retire takes the names of what may go. Servers are asked only where anything may.
 func (h *Host) retire(ctx context.Context, id int64, o CollectOptions) ([]ctl.Version, error) {
+	if n, err := h.store().Present(id); err != nil || n <= max(o.Keep, 1) {
+		return nil, err
+	}
 	release, err := h.lock(ctx, lockPorts, "the list of servers", exclusive)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -146,7 +147,9 @@ func TestAttack2Swap(t *testing.T) {
 	swap(dir, "folder", outside)
 	swap(dir, "file", outside+"/secret")
 	published, refusals := 0, 0
-	for range 150 {
+	// On a slow machine it may take a while until a swap falls between two looks.
+	deadline := time.Now().Add(30 * time.Second)
+	for round := 0; round < 100 || refusals == 0 && time.Now().Before(deadline); round++ {
 		st, err := s.Begin(1)
 		if err != nil {
 			continue // a swap fell into the removal of the stage before

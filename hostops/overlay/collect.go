@@ -62,6 +62,18 @@ func (s *Store) Collect(id int64, o CollectOptions) ([]ctl.Version, error) {
 	return gone, syncDir(s.folder(id))
 }
 
+// Present is how many versions of an overlay are there.
+func (s *Store) Present(id int64) (int, error) {
+	all, err := s.numbers(id)
+	n := 0
+	for _, number := range all {
+		if s.there(Ref{id, number}) {
+			n++
+		}
+	}
+	return n, err
+}
+
 // Delete removes everything of an overlay, its numbers too. None is success.
 func (s *Store) Delete(id int64) error {
 	if err := (Ref{id, 1}).valid(); err != nil {

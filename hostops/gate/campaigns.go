@@ -56,7 +56,14 @@ func (c *check) mission(name string, data []byte) []ctl.Campaign {
 		}
 		c.warn(name, "mission.malformed", "The mission file is not as the game wants it, which may skip chapters: %s%s.", notes[0], more)
 	}
-	for _, m := range all {
+	for i, m := range all {
+		for _, mode := range m.Modes {
+			c.chapters += len(mode.Chapters)
+		}
+		if c.chapters > maxChapters {
+			c.warn(name, "mission.malformed", "With this file there are more than %d chapters in all: the campaign %q and those behind it will not be offered.", maxChapters, m.Title)
+			return all[:i]
+		}
 		if ctl.IsBuiltInCampaign(m.Name) {
 			c.warn(name, "vpk.overrides_stock", "It replaces the game's own campaign %s: players without it may see other chapters.", m.Name)
 		}

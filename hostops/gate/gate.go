@@ -80,12 +80,17 @@ type check struct {
 	findings  []ctl.Finding
 	refused   int
 	campaigns []ctl.Campaign
+	chapters  int             // of all campaigns
 	maps      map[string]bool // lower case, without .bsp
 	manyMaps  bool            // there are more than were kept
 }
 
-// maxMaps bounds the maps that are remembered; the game's own are 57.
-const maxMaps = 100_000
+// What is remembered of a whole tree. The game itself has 57 maps, and a chapter
+// counts once for each mode.
+const (
+	maxMaps     = 100_000
+	maxChapters = 20_000
+)
 
 func (c *check) addMap(name string) {
 	if len(c.maps) == maxMaps {

@@ -347,6 +347,28 @@ func TestAttack4BombOfFindings(t *testing.T) {
 	}
 }
 
+// A report must not hold millions of chapters because a megabyte can name them.
+func TestAttack4BombOfChapters(t *testing.T) {
+	big := &strings.Builder{}
+	big.WriteString("mission { Name big modes {")
+	for mode := range 50 {
+		fmt.Fprintf(big, " m%d {", mode)
+		for i := range 200 {
+			fmt.Fprintf(big, " %d { Map c1m1_hotel }", i)
+		}
+		big.WriteString(" }")
+	}
+	big.WriteString(" } }")
+	var files []string
+	for i := range 5 {
+		files = append(files, fmt.Sprintf("missions/%d.txt", i), strings.Replace(big.String(), "big", fmt.Sprint("big", i), 1))
+	}
+	r := mustCheck(t, plant(t, "left4dead2/addons/a.vpk", string(vpktest.Of(files...))))
+	if len(r.Campaigns) != maxChapters/10_000 || len(r.Findings) != 5-len(r.Campaigns) {
+		t.Errorf("%d campaigns\n%s", len(r.Campaigns), codes(r))
+	}
+}
+
 func TestAttack30EveryDisguiseIsRefused(t *testing.T) {
 	good := string(campaign("uf"))
 	tests := map[string]struct{ content, want string }{

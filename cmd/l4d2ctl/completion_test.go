@@ -48,6 +48,8 @@ func TestBashCompletes(t *testing.T) {
 		"a server begun":     {[]string{"--events", "json", "stop", "mo"}, []string{"monday"}},
 		"no second server":   {[]string{"start", "friday", ""}, nil},
 		"a spec":             {[]string{"initialize", "friday", "-f", root + "/my"}, []string{root + "/my spec.yaml"}},
+		"an add-on":          {[]string{"vpk", "check", root + "/my"}, []string{root + "/my spec.yaml"}},
+		"another add-on":     {[]string{"vpk", "check", "x.vpk", root + "/my"}, []string{root + "/my spec.yaml"}},
 		"after a value":      {[]string{"initialize", "-f", "x.yaml", "fr"}, []string{"friday"}},
 		"choices":            {[]string{"--supervisor", "r"}, []string{"rootless"}},
 		"choices behind =":   {[]string{"--supervisor", "=", "sys"}, []string{"systemd"}},

@@ -17,6 +17,9 @@ import (
 func (c *check) missions(at string, a *vpk.Archive, in inventory) {
 	var all []ctl.Campaign
 	for _, e := range in.missions {
+		if c.ctx.Err() != nil {
+			return // file says why
+		}
 		name := at + "!" + printable(e.Path)
 		data, err := a.Read(e, missions.MaxSize)
 		switch {

@@ -55,6 +55,9 @@ func (c *check) file(at string, r io.ReaderAt, size int64, parts vpk.Part) (stay
 	if a != nil {
 		c.contents(at, a, in)
 	}
+	if c.ctx.Err() != nil {
+		return false, context.Cause(c.ctx)
+	}
 	return true, nil
 }
 

@@ -25,8 +25,8 @@ func dropRoot(c *cli, root, steamcmd, verb string, underSystemd bool) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	if verb == "initialize" && c.Initialize.File != "-" {
-		if err := carrySpec(c.Initialize.File); err != nil {
+	if file := fileOf(c, verb); file != "" && file != "-" {
+		if err := carrySpec(file); err != nil {
 			return err
 		}
 	}
@@ -38,6 +38,19 @@ func dropRoot(c *cli, root, steamcmd, verb string, underSystemd bool) error {
 		}
 	}
 	return privilege.Drop(o)
+}
+
+// fileOf is the file that a command reads for its user.
+func fileOf(c *cli, verb string) string {
+	switch verb {
+	case "initialize":
+		return c.Initialize.File
+	case "build":
+		return c.Overlay.Build.File
+	case "gc":
+		return c.Overlay.GC.PinsFrom
+	}
+	return ""
 }
 
 // onlyLooking makes nothing of the state root and gives it to nobody, as a doctor

@@ -61,7 +61,7 @@ func prepare(c *cli, env *environment, parsed *kong.Context) error {
 		scripts = &sandbox.Systemd{Root: root, Dialer: dialer}
 	}
 	env.host = &hostops.Host{
-		Root: root, Steamcmd: steamcmd, Wait: c.Wait, Verb: verb, Emit: env.out.emit,
+		Root: root, Steamcmd: steamcmd, Wait: c.Wait, Verb: parsed.Selected().Path(), Emit: env.out.emit,
 		Supervisor: keeper, Sandbox: scripts, SteamAPI: c.SteamAPI, WorkshopHosts: c.WorkshopHosts, Mirror: c.Mirror,
 	}
 	return nil

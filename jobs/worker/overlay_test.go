@@ -333,6 +333,28 @@ func TestDownloadBuildsWhatChanged(t *testing.T) {
 	})
 }
 
+// Some items can never be had: the job fails and says so, and the others are served.
+func TestFailedDownloadServesTheRest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testenv.EmbeddedPair(t))
+	o := w.overlay(models.OverlayWorkshop)
+	w.addItems(o, "1", "2")
+	a := items(ctl.Item{ID: "1", State: ctl.ItemStored, Stamp: "s1"}, ctl.Item{ID: "2", State: ctl.ItemFailed, Message: "Steam does not answer."})
+	a.Codes, a.Message = []int{76}, "1 of 2 workshop items could not be had."
+	w.plan("workshop-fetch", a)
+	w.plan("overlay-build", version(o.ID, 1, ctl.VersionItem{ID: "1", Stamp: "s1"}))
+	w.work()
+	j := w.until(w.ask(jobs.DownloadWorkshop{OverlayID: o.ID}).ID, soon, models.JobFailed)
+	if j.Message != a.Message {
+		t.Errorf("it ended with %q", j.Message)
+	}
+	testenv.Eventually(t, soon, "the item that there is is served", func() bool { return w.row(o.ID).Version == 1 })
+	w.until(w.ask(jobs.DownloadWorkshop{OverlayID: o.ID}).ID, soon, models.JobFailed)
+	if n := len(w.ofKind("overlay.build")); n != 1 {
+		t.Errorf("%d builds, although the second download brought nothing", n)
+	}
+}
+
 func TestDownloadOfAnOverlayWithoutItemsAsksNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, testenv.EmbeddedPair(t))

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,13 +16,17 @@ import (
 	"left4me/models"
 )
 
-// maxUsable bounds what one overlay comes to when its collections are expanded.
-const maxUsable = 20000
+// What the host bounds an overlay's collections by as well: how deep they are
+// followed, and how much they may come to.
+const (
+	maxNesting = 8
+	maxUsable  = ctl.MaxWorkshopItems
+)
 
 // downloadWorkshop fetches what the overlay asks for. The host's answers become
 // rows as they come; at the end the overlay is built again if its next version
-// would not hold the same as the present one. One item that cannot be had stops
-// neither the others nor the build.
+// would not hold the same as the present one. Items that cannot be had stop neither
+// the others nor the build.
 func downloadWorkshop(ctx context.Context, a *attempt) error {
 	o, _, err := a.overlay(ctx)
 	if err != nil {
@@ -30,45 +35,23 @@ func downloadWorkshop(ctx context.Context, a *attempt) error {
 	if o.Kind != models.OverlayWorkshop {
 		return &failure{code: 65, message: "Only overlays of workshop items can fetch from the workshop."}
 	}
-	by, err := a.asker(ctx)
-	if err != nil {
-		return err
-	}
 	ids, err := models.OverlayItemIDs(ctx, a.w.DB, o.ID)
 	if err != nil {
 		return err
 	}
-	a.hear = a.items(ctx, o.ID)
-	if err := a.fetch(ctx, ids); err != nil {
-		return err
-	}
-	a.afterEnd = func(ctx context.Context) { a.tellOverlay(ctx, o.ID) }
-	a.follow(by, func(ctx context.Context, tx bun.Tx) ([]jobs.Args, error) {
-		differs, err := itemsDiffer(ctx, tx, o.ID)
-		if err != nil || !differs {
-			return nil, err
-		}
-		return []jobs.Args{jobs.BuildOverlay{OverlayID: o.ID, Why: "The workshop items changed."}}, nil
-	})
-	return nil
+	return a.fetch(ctx, ids, []models.Overlay{*o}, func(models.Overlay) error { return nil })
 }
 
 // refreshOverlays asks Steam about every item that an overlay of anybody's asks
 // for, and has those overlays built again whose items changed. What changed, for
 // whom, and when it takes effect are the job's notices.
 func refreshOverlays(ctx context.Context, a *attempt) error {
-	by, err := a.asker(ctx)
-	if err != nil {
-		return err
-	}
 	overlays, err := models.OverlaysOfKind(ctx, a.w.DB, models.OverlayWorkshop)
 	if err != nil {
 		return err
 	}
 	all, seen := []string{}, map[string]bool{}
-	topics := make([]int64, len(overlays))
-	for i, o := range overlays {
-		topics[i] = o.ID
+	for _, o := range overlays {
 		ids, err := models.OverlayItemIDs(ctx, a.w.DB, o.ID)
 		if err != nil {
 			return err
@@ -80,44 +63,76 @@ func refreshOverlays(ctx context.Context, a *attempt) error {
 			}
 		}
 	}
-	a.hear = a.items(ctx, topics...)
-	if err := a.fetch(ctx, all); err != nil {
+	return a.fetch(ctx, all, overlays, func(o models.Overlay) error {
+		notice, err := a.changeNotice(ctx, o)
+		a.addNotices([]string{notice})
+		return err
+	})
+}
+
+// fetch has the host bring items for overlays and asks for builds of those that
+// would get something else than they have: together with the job's success, or, if
+// this was the last attempt and some items could still not be had, before it fails.
+func (a *attempt) fetch(ctx context.Context, ids []string, overlays []models.Overlay, changed func(models.Overlay) error) error {
+	by, err := a.asker(ctx)
+	if err != nil {
 		return err
 	}
-	var changed []models.Overlay
+	a.hear = a.items(ctx, overlays)
+	failed := a.fetchItems(ctx, ids)
+	if failed != nil && !a.last(failed) {
+		return failed
+	}
+	var builds []jobs.BuildOverlay
 	for _, o := range overlays {
 		differs, err := itemsDiffer(ctx, a.w.DB, o.ID)
 		if err != nil {
 			return err
 		}
 		if differs {
-			changed = append(changed, o)
-			notice, err := a.changeNotice(ctx, o)
-			if err != nil {
+			builds = append(builds, jobs.BuildOverlay{OverlayID: o.ID, Why: "The workshop items changed."})
+			if err := changed(o); err != nil {
 				return err
 			}
-			a.addNotices([]string{notice})
 		}
 	}
-	a.afterEnd = func(ctx context.Context) {
-		for _, id := range topics {
-			a.tellOverlay(ctx, id)
-		}
-	}
-	a.follow(by, func(ctx context.Context, tx bun.Tx) ([]jobs.Args, error) {
-		var list []jobs.Args
-		for _, o := range changed {
-			if _, err := models.OverlayByID(ctx, tx, o.ID); err == nil { // not deleted meanwhile
-				list = append(list, jobs.BuildOverlay{OverlayID: o.ID, Why: "The workshop items changed."})
+	next := func(ctx context.Context, tx bun.Tx) (list []jobs.Args, err error) {
+		for _, b := range builds {
+			_, err := models.OverlayByID(ctx, tx, b.OverlayID)
+			switch {
+			case err == nil:
+				list = append(list, b)
+			case !errors.Is(err, models.ErrNotFound): // deleted meanwhile
+				return nil, err
 			}
 		}
 		return list, nil
-	})
+	}
+	if failed != nil {
+		if _, err := a.w.queue.EnqueueWith(ctx, by, next); err != nil {
+			return err
+		}
+		return failed
+	}
+	a.follow(by, next)
+	then := a.afterEnd
+	a.afterEnd = func(ctx context.Context) {
+		then(ctx)
+		for _, o := range overlays {
+			a.tellOverlay(ctx, o.ID)
+		}
+	}
 	return nil
 }
 
-// fetch runs `workshop fetch` for ids, if there are any.
-func (a *attempt) fetch(ctx context.Context, ids []string) error {
+// last says whether nothing is tried again after this failure.
+func (a *attempt) last(err error) bool {
+	var f *failure
+	return errors.As(err, &f) && (!f.retry || a.job.Attempt >= a.job.MaxAttempts)
+}
+
+// fetchItems runs `workshop fetch` for ids, if there are any.
+func (a *attempt) fetchItems(ctx context.Context, ids []string) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -125,7 +140,7 @@ func (a *attempt) fetch(ctx context.Context, ids []string) error {
 }
 
 // follow has the jobs of next recorded in the transaction of this job's success,
-// and announced after it, before what the handler wants done then.
+// and announced after it.
 func (a *attempt) follow(by models.Actor, next func(context.Context, bun.Tx) ([]jobs.Args, error)) {
 	var announce func(context.Context)
 	a.atEnd = func(ctx context.Context, tx bun.Tx) error {
@@ -136,21 +151,15 @@ func (a *attempt) follow(by models.Actor, next func(context.Context, bun.Tx) ([]
 		announce, err = a.w.queue.EnqueueIn(ctx, tx, by, list...)
 		return err
 	}
-	then := a.afterEnd
-	a.afterEnd = func(ctx context.Context) {
-		announce(ctx)
-		if then != nil {
-			then(ctx)
-		}
-	}
+	a.afterEnd = func(ctx context.Context) { announce(ctx) }
 }
 
 // items stores what the host says of workshop items and tells the pages of the
 // given overlays, at most as often as progress is told.
-func (a *attempt) items(ctx context.Context, overlays ...int64) func(ctl.Event) error {
+func (a *attempt) items(ctx context.Context, overlays []models.Overlay) func(ctl.Event) error {
 	m := jobs.Message{Change: true}
-	for _, id := range overlays {
-		m.Topics = append(m.Topics, jobs.TopicOverlay(id))
+	for _, o := range overlays {
+		m.Topics = append(m.Topics, jobs.TopicOverlay(o.ID))
 	}
 	told := a.w.now()
 	return func(e ctl.Event) error {
@@ -226,7 +235,7 @@ func usableItems(ctx context.Context, db bun.IDB, overlayID int64) (map[string]s
 		return nil, err
 	}
 	usable, seen := map[string]string{}, map[string]bool{}
-	for len(ask) > 0 && len(seen) < maxUsable {
+	for depth := 0; len(ask) > 0 && depth <= maxNesting && len(seen) <= maxUsable; depth++ {
 		known, err := models.WorkshopItems(ctx, db, ask)
 		if err != nil {
 			return nil, err

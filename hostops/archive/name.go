@@ -37,7 +37,8 @@ func cleanName(name string) (clean string, dir bool, err error) {
 		return "", false, refuse("%s contains a control character such as a line break: rename it", quote(name))
 	}
 	slashed := strings.ReplaceAll(name, `\`, "/")
-	if strings.HasPrefix(slashed, "/") || driveLetter(slashed) {
+	// path.Clean below only takes dots and slashes away, as those before a drive.
+	if strings.HasPrefix(slashed, "/") || driveLetter(path.Clean(slashed)) {
 		return "", false, refuse("%s is an absolute path: pack the files by their folder", quote(name))
 	}
 	for part := range strings.SplitSeq(slashed, "/") {

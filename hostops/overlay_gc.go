@@ -132,9 +132,26 @@ func (h *Host) CollectOverlays(ctx context.Context, o CollectOptions) (notices [
 	for _, n := range notices {
 		h.say("Note: %s.", n)
 	}
-	h.say("%s collected, %s of the workshop removed (%s), %s removed.",
-		count(gone, "version", "versions"), count(items, "old item", "old items"), steam.Bytes(freed), count(uploads, "upload", "uploads"))
+	h.say("%s", collected(gone, items, freed, uploads))
 	return notices, nil
+}
+
+// collected is what was removed in a sentence.
+func collected(versions, items int, freed int64, uploads int) string {
+	var parts []string
+	if versions > 0 {
+		parts = append(parts, count(versions, "version", "versions")+" of overlays")
+	}
+	if items > 0 {
+		parts = append(parts, fmt.Sprintf("%s of workshop items (%s)", count(items, "old file", "old files"), steam.Bytes(freed)))
+	}
+	if uploads > 0 {
+		parts = append(parts, count(uploads, "upload", "uploads"))
+	}
+	if len(parts) == 0 {
+		return "Everything is in use or too new: nothing was removed."
+	}
+	return "Removed: " + strings.Join(parts, ", ") + "."
 }
 
 // collect does one overlay. lockPorts keeps definitions from changing, and so is

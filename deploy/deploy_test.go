@@ -26,6 +26,13 @@ var tree = map[string]string{
 	"usr/local/lib/systemd/system/left4me-purge@.service":  "-rw-r--r--",
 	"usr/local/lib/systemd/system/left4me-web.service":     "-rw-r--r--",
 	"usr/local/lib/systemd/system/left4me-worker.service":  "-rw-r--r--",
+	"usr/local/lib/systemd/system/left4me-build@.service":  "-rw-r--r--",
+	"usr/local/lib/systemd/system/l4d2-build.slice":        "-rw-r--r--",
+	"opt/left4me/share/recipes/standard.sh":                "-rw-r--r--",
+	"opt/left4me/share/recipes/tickrate.sh":                "-rw-r--r--",
+	"opt/left4me/share/recipes/competitive_rework.sh":      "-rw-r--r--",
+	"opt/left4me/share/recipes/l4d2center_maps.sh":         "-rw-r--r--",
+	"opt/left4me/share/recipes/workshop_maps.sh":           "-rw-r--r--",
 	"usr/local/lib/systemd/system/l4d2.slice":              "-rw-r--r--",
 	"usr/local/lib/systemd/system/l4d2-game.slice":         "-rw-r--r--",
 	"usr/local/lib/sysusers.d/left4me.conf":                "-rw-r--r--",
@@ -199,6 +206,58 @@ func TestWebUnitSeesOverlaysAndNoSecrets(t *testing.T) {
 				t.Errorf("the web app's unit needs %s, and nothing makes it", path)
 			}
 		}
+	}
+}
+
+// What makes a script harmless, and the lines that were tried and undo it.
+func TestBuildUnitIsClosed(t *testing.T) {
+	unit := read(t, "systemd/left4me-build@.service")
+	has := func(line string) bool { return regexp.MustCompile(`(?m)^` + line).MatchString(unit) }
+	for line, why := range map[string]string{
+		`TemporaryFileSystem=/:ro$`:             "a script sees the database, the env files and other builds unless its root is empty",
+		`PrivateNetwork=yes$`:                   "a script knocks on the host's own services",
+		`PrivatePIDs=yes$`:                      "a script sees and ends other builds, which are the same user",
+		`PrivateUsers=yes$`:                     "a script meets the host's users",
+		`PrivateIPC=yes$`:                       "builds share memory, which nobody counts",
+		`NoNewPrivileges=yes$`:                  "a setuid program gives a script root",
+		`CapabilityBoundingSet=$`:               "a script has capabilities",
+		`RestrictNamespaces=yes$`:               "a script makes namespaces, and is root in them",
+		`MemoryMax=4G$`:                         "a build takes the memory of games",
+		`MemorySwapMax=0$`:                      "a build beyond its memory swaps games out",
+		`TasksMax=512$`:                         "a fork bomb takes every process of the host",
+		`RuntimeMaxSec=`:                        "a build that l4d2ctl lost runs for ever",
+		`OOMPolicy=kill$`:                       "half of a build goes on and is published",
+		`SystemCallErrorNumber=EPERM$`:          "cp -p and tar are killed where they would only fail",
+		`BindReadOnlyPaths=.*/etc/alternatives`: "awk is a dangling link",
+		`UMask=0007$`:                           "left4me cannot take the output over",
+		`Slice=l4d2-build.slice$`:               "builds compete with games",
+	} {
+		if !has(line) {
+			t.Errorf("the unit of builds lacks %s: %s", line, why)
+		}
+	}
+	for line, why := range map[string]string{
+		`IPAddressAllow=`:                      "it overrules every IPAddressDeny=",
+		`(EnvironmentFile|PassEnvironment)=`:   "what it holds is the platform's",
+		`Exec\w+=[-:@]*\+`:                     "nothing of a build runs as root",
+		`PrivateTmp=`:                          "its /tmp is on the disk and has no bound",
+		`(JoinsNamespaceOf|PrivateNetwork=no)`: "it would have another's network",
+		`ProtectSystem=`:                       "read-only is not hidden",
+		`BindPaths=-`:                          "without its output a script writes to nowhere",
+		`KillMode=(mixed|process|none)`:        "something of a build stays",
+	} {
+		if has(line) {
+			t.Errorf("the unit of builds has %s: %s", line, why)
+		}
+	}
+	slice := read(t, "systemd/l4d2-build.slice")
+	for _, line := range []string{"CPUWeight=10\n", "IOWeight=10\n"} {
+		if !strings.Contains(slice, line) {
+			t.Errorf("the slice of builds lacks %q", line)
+		}
+	}
+	if users := read(t, "sysusers/left4me.conf"); !strings.Contains(users, "\nm left4me l4d2-build\n") {
+		t.Error("left4me is not in the group l4d2-build")
 	}
 }
 

@@ -70,7 +70,7 @@ func (h *Host) Doctor(ctx context.Context, e Examination) (ctl.Doctor, error) {
 	x := &examiner{Examination: e, h: h, ctx: ctx}
 	d := ctl.Doctor{At: now(), Level: ctl.LevelOK}
 	for _, check := range []func() []ctl.Check{
-		x.kernel, x.stateRoot, x.overlayfs, x.namespaces, x.idmap, x.systemd, x.users,
+		x.kernel, x.stateRoot, x.overlayfs, x.namespaces, x.builds, x.idmap, x.systemd, x.users,
 		x.libraries, x.steamcmd, x.game, x.space, x.ports, x.clock, x.temporary,
 	} {
 		if ctx.Err() != nil {

@@ -31,6 +31,9 @@ func TestPolkitRule(t *testing.T) {
 		{"edit", "--stdin", "left4me-server@x.service"},
 		{"daemon-reload"},
 		{"start", "left4me-web.service"},
+		{"restart", "left4me-build@1.service"},
+		{"kill", "left4me-build@1.service"},
+		{"start", "left4me-build@1.slice"},
 		{"stop", "left4me-worker.service"},
 		{"start", "left4me-server@..service"},
 		{"start", "left4me-server@-x.service"},
@@ -100,7 +103,10 @@ func TestExposure(t *testing.T) {
 			t.Errorf("%s is too open: %v\n%s", unit, err, out)
 		}
 	}
-	if out, err := try("systemd-analyze", "verify", "left4me-server@x.service", "left4me-purge@x.service", "left4me-web.service", "left4me-worker.service"); err != nil || strings.Contains(out, "left4me") {
+	if out, err := try("systemd-analyze", "security", "--no-pager", "--threshold=15", "left4me-build@1.service"); err != nil {
+		t.Errorf("the unit of builds is too open: %v\n%s", err, out)
+	}
+	if out, err := try("systemd-analyze", "verify", "left4me-build@1.service", "left4me-server@x.service", "left4me-purge@x.service", "left4me-web.service", "left4me-worker.service"); err != nil || strings.Contains(out, "left4me") {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
 }
@@ -109,7 +115,7 @@ func TestExposure(t *testing.T) {
 // that anybody but root can change.
 func TestRootLines(t *testing.T) {
 	rooted := 0
-	for _, unit := range []string{"left4me-server@x.service", "left4me-purge@x.service", "left4me-web.service", "left4me-worker.service"} {
+	for _, unit := range []string{"left4me-server@x.service", "left4me-build@1.service", "left4me-purge@x.service", "left4me-web.service", "left4me-worker.service"} {
 		text := sh(t, "systemctl", "cat", unit)
 		plus := regexp.MustCompile(`(?m)^Exec\w+=[-:@]*\+(\S+)`).FindAllStringSubmatch(text, -1)
 		if len(plus) == 0 {
@@ -150,6 +156,8 @@ func TestFolders(t *testing.T) {
 		stateRoot + "/steam":        "left4me:left4me 755",
 		stateRoot + "/runtime":      "root:root 755",
 		stateRoot + "/tmp":          "left4me:left4me 700",
+		stateRoot + "/uploads":      "left4me:left4me 700",
+		stateRoot + "/builds":       "left4me:l4d2-build 750",
 		"/etc/left4me":              "root:root 755",
 		"/etc/left4me/web.env":      "root:left4me 640",
 		"/etc/left4me/worker.env":   "root:left4me 640",

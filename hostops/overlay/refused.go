@@ -133,22 +133,3 @@ func (s *Store) DropRefused(id int64, before time.Time) (n int, err error) {
 	}
 	return n, nil
 }
-
-// CheckPath refuses what can be no path of a file in a version: names that are no
-// text, too long or too deep ones, and whatever leaves the folder.
-func CheckPath(path string) error {
-	switch {
-	case !fs.ValidPath(path) || path == ".":
-		return fail(ctl.ErrBadSpec, "%q is no path of a file: write names with slashes between them, such as left4dead2/cfg/server.cfg", clip(path))
-	case len(path) > MaxPath:
-		return fail(ctl.ErrBadSpec, "%s… is longer than %d bytes", shown(path[:60]), MaxPath)
-	case strings.Count(path, "/") > MaxDepth:
-		return fail(ctl.ErrBadSpec, "%s lies deeper than %d folders", shown(path), MaxDepth)
-	}
-	for name := range strings.SplitSeq(path, "/") {
-		if text := nameFault(name); text != "" {
-			return fail(ctl.ErrBadSpec, "%s %s", shown(path), text)
-		}
-	}
-	return nil
-}

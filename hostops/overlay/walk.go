@@ -2,31 +2,16 @@ package overlay
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
 	"left4me/hostops/ctl"
-)
-
-// The bounds of a version. The game opens none with a longer path or deeper
-// folders, and every entry costs memory in whoever shows a list.
-const (
-	MaxFiles = 200_000 // files, links and folders
-	MaxDepth = 32      // folders above a file
-	MaxPath  = 1024    // bytes
-	MaxName  = 255     // bytes; the kernel's own bound
 )
 
 // Limits bound a version. A zero takes the package's own: MaxFiles, and as many
@@ -288,50 +273,6 @@ func (w *walker) link(fd int, path string, st *unix.Stat_t, depth int) (taken bo
 	return true, nil
 }
 
-// linkFault says what is wrong with a link that lies below depth folders. Only
-// leading ".." are allowed, and no more than there are folders above: so it stays
-// inside whatever links of this or another layer its target leads through.
-func linkFault(target string, depth int) string {
-	if strings.HasPrefix(target, "/") {
-		return "is a link to an absolute path: make it relative"
-	}
-	if len(target) > MaxPath || target == "" {
-		return "is a link that is empty or too long"
-	}
-	ups, names := 0, false
-	for part := range strings.SplitSeq(target, "/") {
-		switch {
-		case part == "..":
-			if names {
-				return "is a link with .. behind a name: write .. only at its beginning"
-			}
-			ups++
-		case part == "" || part == ".":
-		case nameFault(part) != "":
-			return "is a link to a name that " + nameFault(part)
-		default:
-			names = true
-		}
-	}
-	if ups > depth {
-		return "is a link that leaves the overlay"
-	}
-	return ""
-}
-
-// nameFault says what is wrong with one name; "" for nothing.
-func nameFault(name string) string {
-	switch {
-	case len(name) > MaxName:
-		return fmt.Sprintf("has a name of more than %d bytes", MaxName)
-	case !utf8.ValidString(name):
-		return "has a name that is not valid UTF-8"
-	case strings.ContainsFunc(name, unicode.IsControl):
-		return "has a control character, such as a line break, in its name"
-	}
-	return ""
-}
-
 // normal makes mode and group of what fd is as they must be.
 func (w *walker) normal(fd int, path string, st *unix.Stat_t, mode uint32) (ok bool, err error) {
 	// First, because a change of the group may clear bits of the mode.
@@ -402,92 +343,4 @@ func (w *walker) reopen(fd int, path string, flags int) (*os.File, error) {
 		return nil, fmt.Errorf("open %s: %w", shown(path), err)
 	}
 	return os.NewFile(uintptr(f), path), nil
-}
-
-// shown is a path in a sentence: quoted where it has odd characters.
-func shown(path string) string {
-	if path == "" {
-		return "the folder itself"
-	}
-	if !utf8.ValidString(path) || strings.ContainsFunc(path, unicode.IsControl) {
-		return fmt.Sprintf("%q", path[:min(len(path), 120)])
-	}
-	return clip(path)
-}
-
-// hasher computes sums beside the walk.
-type hasher struct {
-	files  chan hashing
-	done   sync.WaitGroup
-	cancel context.CancelCauseFunc
-	bytes  atomic.Int64
-	told   func(int64)
-}
-
-type hashing struct {
-	f *os.File
-	e *entry
-}
-
-// hashers read at the same time: enough for a disk, and a processor is left.
-const hashers = 2
-
-func newHasher(ctx context.Context, cancel context.CancelCauseFunc, told func(int64)) *hasher {
-	h := &hasher{files: make(chan hashing), cancel: cancel, told: told}
-	for range hashers {
-		h.done.Go(func() {
-			buf := make([]byte, 256<<10)
-			for job := range h.files {
-				if err := h.sum(ctx, job, buf); err != nil {
-					h.cancel(err)
-				}
-			}
-		})
-	}
-	return h
-}
-
-func (h *hasher) add(ctx context.Context, f *os.File, e *entry) error {
-	select {
-	case h.files <- hashing{f, e}:
-		return nil
-	case <-ctx.Done():
-		_ = f.Close() // read only; nothing can be lost
-		return context.Cause(ctx)
-	}
-}
-
-func (h *hasher) wait() {
-	close(h.files)
-	h.done.Wait()
-}
-
-func (h *hasher) sum(ctx context.Context, job hashing, buf []byte) error {
-	defer job.f.Close() // read only; nothing can be lost
-	sum, size := sha256.New(), int64(0)
-	for {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		n, err := job.f.Read(buf)
-		_, _ = sum.Write(buf[:n]) // never fails
-		size += int64(n)
-		if h.told != nil && n > 0 {
-			h.told(h.bytes.Add(int64(n)))
-		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("read %s: %w", shown(job.e.Path), err)
-		}
-		if size > job.e.Size {
-			break
-		}
-	}
-	if size != job.e.Size {
-		return fmt.Errorf("%s changed while it was being read", shown(job.e.Path))
-	}
-	job.e.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	return nil
 }

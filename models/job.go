@@ -349,6 +349,30 @@ func UnfinishedOverlayJobs(ctx context.Context, db bun.IDB, overlayID int64) ([]
 	return list, err
 }
 
+// OverlayJobs returns the oldest unfinished job of each of the given overlays.
+func OverlayJobs(ctx context.Context, db bun.IDB, overlayIDs []int64) (map[int64]*Job, error) {
+	if len(overlayIDs) == 0 {
+		return nil, nil
+	}
+	var list []*Job
+	err := db.NewSelect().Model(&list).Where("overlay_id IN (?) AND finished_at IS NULL", bun.List(overlayIDs)).OrderExpr("id DESC").Limit(1000).Scan(ctx)
+	byID := make(map[int64]*Job, len(list))
+	for _, j := range list {
+		byID[j.OverlayID] = j
+	}
+	return byID, err
+}
+
+// LastOverlayJob returns an overlay's newest job, nil for none.
+func LastOverlayJob(ctx context.Context, db bun.IDB, overlayID int64) (*Job, error) {
+	j := new(Job)
+	err := found(db.NewSelect().Model(j).Where("overlay_id = ?", overlayID).OrderExpr("id DESC").Limit(1).Scan(ctx))
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return j, err
+}
+
 // UnfinishedByKind lists the host's unfinished jobs of a kind, oldest first.
 func UnfinishedByKind(ctx context.Context, db bun.IDB, host, kind string) ([]Job, error) {
 	var list []Job

@@ -91,6 +91,10 @@ func (s *Server) openFeed(ctx context.Context, u *models.User, host, name, after
 		return s.consoleFeed(ctx, u, arg, after)
 	case kind == "blueprint":
 		return s.blueprintFeed(ctx, u, host, arg)
+	case name == "overlays":
+		return s.overlaysFeed(u), nil
+	case kind == "overlay":
+		return s.overlayFeed(ctx, u, arg)
 	case kind == "job":
 		return s.jobFeed(ctx, u, arg, after)
 	}

@@ -21,6 +21,8 @@ func templateFuncs(assetURL func(string) (string, error)) template.FuncMap {
 		"secs":     func(n int64) string { return formatSpan(time.Duration(n) * time.Second) },
 		"mins":     formatMinutes,
 		"count":    count,
+		"next":     func(n int) int { return n + 1 },
+		"prev":     func(n int) int { return n - 1 },
 		"clean":    cleanText,
 		"sentence": sentence,
 		"pct":      func(f float64) string { return fmt.Sprintf("%.0f", min(max(f, 0), 100)) },

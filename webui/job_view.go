@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"left4me/jobs"
@@ -233,6 +234,9 @@ func again(j *models.Job, u *models.User) (jobs.Args, error) {
 			return nil, &failure{status: 403, title: "For administrators", text: "Only an administrator may install the game."}
 		}
 		return jobs.InstallGame{}, nil
+	}
+	if j.OverlayID != 0 || strings.HasPrefix(j.Kind, "overlay.") || j.Kind == (jobs.DownloadWorkshop{}).Kind() {
+		return againOverlay(j, u)
 	}
 	if j.Server == nil || (j.Server.UserID != u.ID && !u.Admin) {
 		return nil, &failure{status: 409, title: "Not possible now", text: "What this job worked on does not exist any more."}

@@ -31,52 +31,70 @@ func TestRights(t *testing.T) {
 	owners, admins := row{to, ok, none, none}, row{to, no, no, ok}
 	ownersDo := row{to, to, none, none}
 	table := map[string]row{
-		"GET /healthz":                   everybody,
-		"GET /readyz":                    everybody,
-		"GET /static/:file":              everybody,
-		"GET /favicon.ico":               everybody,
-		"GET /signin":                    {ok, to, to, to},
-		"POST /signin":                   {wrong, wrong, wrong, wrong},
-		"POST /signout":                  {to, to, to, to},
-		"GET /account":                   users,
-		"POST /account/password":         {to, wrong, wrong, wrong},
-		"GET /events":                    {asks, ok, none, none},
-		"GET /":                          {to, to, to, to},
-		"GET /servers":                   users,
-		"GET /servers/new":               users,
-		"POST /servers":                  {to, wrong, wrong, wrong},
-		"GET /servers/:instance":         owners,
-		"POST /servers/:instance":        {to, wrong, none, none},
-		"POST /servers/:instance/start":  ownersDo,
-		"POST /servers/:instance/stop":   ownersDo,
-		"POST /servers/:instance/apply":  ownersDo,
-		"POST /servers/:instance/delete": owners, // it asks first
-		"POST /servers/:instance/rcon":   owners,
-		"GET /blueprints":                users,
-		"GET /blueprints/new":            users,
-		"POST /blueprints":               {to, wrong, wrong, wrong},
-		"POST /arguments":                users,
-		"GET /blueprints/:id":            owners,
-		"POST /blueprints/:id":           {to, wrong, none, none},
-		"POST /blueprints/:id/apply":     ownersDo,
-		"POST /blueprints/:id/overlays":  {to, wrong, none, none},
-		"GET /blueprints/:id/stack":      {to, 503, none, none}, // the site of this test sees no files
-		"GET /blueprints/:id/maps":       owners,
-		"POST /blueprints/:id/map":       ownersDo,
-		"POST /blueprints/:id/preview":   owners,
-		"GET /campaigns":                 users,
-		"POST /blueprints/:id/delete":    owners,
-		"GET /game":                      users,
-		"POST /game/install":             {to, no, no, to},
-		"POST /game/account":             {to, no, no, wrong},
-		"POST /game/account/forget":      {to, no, no, to},
-		"GET /jobs":                      users,
-		"GET /jobs/:number":              {to, ok, none, ok},
-		"GET /jobs/:number/log":          {to, ok, none, ok},
-		"POST /jobs/:number/cancel":      {to, to, none, to},
-		"POST /jobs/:number/retry":       {to, 409, none, 409},
-		"GET /admin/queues":              admins,
-		"GET /admin/queues/*rest":        admins,
+		"GET /healthz":                                   everybody,
+		"GET /readyz":                                    everybody,
+		"GET /static/:file":                              everybody,
+		"GET /favicon.ico":                               everybody,
+		"GET /signin":                                    {ok, to, to, to},
+		"POST /signin":                                   {wrong, wrong, wrong, wrong},
+		"POST /signout":                                  {to, to, to, to},
+		"GET /account":                                   users,
+		"POST /account/password":                         {to, wrong, wrong, wrong},
+		"GET /events":                                    {asks, ok, none, none},
+		"GET /":                                          {to, to, to, to},
+		"GET /servers":                                   users,
+		"GET /servers/new":                               users,
+		"POST /servers":                                  {to, wrong, wrong, wrong},
+		"GET /servers/:instance":                         owners,
+		"POST /servers/:instance":                        {to, wrong, none, none},
+		"POST /servers/:instance/start":                  ownersDo,
+		"POST /servers/:instance/stop":                   ownersDo,
+		"POST /servers/:instance/apply":                  ownersDo,
+		"POST /servers/:instance/delete":                 owners, // it asks first
+		"POST /servers/:instance/rcon":                   owners,
+		"GET /blueprints":                                users,
+		"GET /blueprints/new":                            users,
+		"POST /blueprints":                               {to, wrong, wrong, wrong},
+		"POST /arguments":                                users,
+		"GET /blueprints/:id":                            owners,
+		"POST /blueprints/:id":                           {to, wrong, none, none},
+		"POST /blueprints/:id/apply":                     ownersDo,
+		"POST /blueprints/:id/overlays":                  {to, wrong, none, none},
+		"GET /blueprints/:id/stack":                      {to, 503, none, none}, // the site of this test sees no files
+		"GET /blueprints/:id/maps":                       owners,
+		"POST /blueprints/:id/map":                       ownersDo,
+		"POST /blueprints/:id/preview":                   owners,
+		"GET /campaigns":                                 users,
+		"POST /blueprints/:id/delete":                    owners,
+		"GET /overlays":                                  users,
+		"GET /overlays/new":                              users,
+		"POST /overlays":                                 {to, wrong, wrong, wrong},
+		"POST /overlays/refresh":                         {to, no, no, to},
+		"POST /overlays/collect":                         {to, no, no, to},
+		"GET /overlays/:overlay":                         owners,
+		"POST /overlays/:overlay/name":                   {to, wrong, none, none},
+		"POST /overlays/:overlay/delete":                 owners, // it asks first
+		"POST /overlays/:overlay/items":                  {to, wrong, none, none},
+		"POST /overlays/:overlay/items/remove":           {to, none, none, none}, // no such item
+		"POST /overlays/:overlay/download":               ownersDo,
+		"POST /overlays/:overlay/recipe":                 {to, none, none, none}, // it is no recipe
+		"GET /overlays/:overlay/versions":                owners,
+		"GET /overlays/:overlay/versions/:number":        owners,
+		"GET /overlays/:overlay/versions/:number/file":   {to, 503, none, none}, // the site of this test sees no files
+		"POST /overlays/:overlay/versions/:number/use":   ownersDo,
+		"POST /overlays/:overlay/versions/:number/admit": {to, no, no, none},
+		"GET /workshop/:item/image":                      {to, none, none, none},
+		"GET /game":                                      users,
+		"POST /game/install":                             {to, no, no, to},
+		"POST /game/account":                             {to, no, no, wrong},
+		"POST /game/account/forget":                      {to, no, no, to},
+		"GET /jobs":                                      users,
+		"GET /jobs/:number":                              {to, ok, none, ok},
+		"GET /jobs/:number/log":                          {to, ok, none, ok},
+		"POST /jobs/:number/cancel":                      {to, to, none, to},
+		"POST /jobs/:number/retry":                       {to, 409, none, 409},
+		"GET /admin/queues":                              admins,
+		"GET /admin/queues/*rest":                        admins,
 	}
 	monitor := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "monitor") })
 	probe := newSite(t, func(c *Config) { c.Monitor, c.MonitorReadOnly = monitor, true })
@@ -120,10 +138,12 @@ func (s *site) tryRoute(t *testing.T, name, role string, want int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	overlay := modelstest.Overlay(t, s.db, owner, models.OverlayWorkshop)
+	modelstest.Publish(t, s.db, overlay, job.ID)
 	who := map[string]*browser{"stranger": s.browser(nil), "owner": s.browser(owner), "other": s.browser(other), "admin": s.browser(admin)}[role]
 	method, path, _ := strings.Cut(name, " ")
 	path = strings.NewReplacer(":instance", srv.Instance, ":id", srv.BlueprintID, ":number", fmt.Sprint(job.ID),
-		":file", s.static.byName["app.css"], "*rest", "x").Replace(path)
+		":overlay", fmt.Sprint(overlay.ID), ":item", "121086524", ":file", s.static.byName["app.css"], "*rest", "x").Replace(path)
 	if path == "/events" {
 		if role == "owner" { // a stream that works does not end; the streams' own tests open it
 			return
@@ -159,7 +179,7 @@ func TestListsShowOnlyOwnThings(t *testing.T) {
 	if _, err := s.Jobs.Enqueue(context.Background(), models.Actor{ID: owner.ID, Name: owner.Name}, jobs.StartServer{ServerID: srv.ID}); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/servers", "/servers/new", "/blueprints", "/jobs", "/jobs?state=unfinished", "/game", "/account"} {
+	for _, path := range []string{"/servers", "/servers/new", "/blueprints", "/overlays", "/jobs", "/jobs?state=unfinished", "/game", "/account"} {
 		mine, theirs := s.browser(owner).get(path), s.browser(other).get(path)
 		mine.want(t, 200)
 		theirs.want(t, 200)

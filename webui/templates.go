@@ -57,6 +57,15 @@ var views = []view{
 	campaignList{},
 	campaignPage{},
 	stackPage{},
+	overlaysPage{},
+	overlayList{},
+	newOverlayPage{},
+	overlayPage{},
+	overlayHead{},
+	overlayVersions{},
+	versionsPage{},
+	versionPage{},
+	workshopItems{},
 	gameCard{},
 	jobTable{},
 	jobHead{},
@@ -64,7 +73,7 @@ var views = []view{
 }
 
 // shared are the files that only define pieces for others.
-var shared = map[string]bool{"layout.html": true, "parts.html": true}
+var shared = map[string]bool{"layout.html": true, "parts.html": true, "overlay_workshop.html": true, "overlay_managed.html": true, "overlay_script.html": true, "overlay_files.html": true, "overlay_draft.html": true}
 
 type templates struct{ set *template.Template }
 

@@ -215,6 +215,7 @@ func TestBuildUnitIsClosed(t *testing.T) {
 	has := func(line string) bool { return regexp.MustCompile(`(?m)^` + line).MatchString(unit) }
 	for line, why := range map[string]string{
 		`TemporaryFileSystem=/:ro$`:             "a script sees the database, the env files and other builds unless its root is empty",
+		`TemporaryFileSystem=/dev/shm:`:         "what the host has in shared memory is there for every script",
 		`PrivateNetwork=yes$`:                   "a script knocks on the host's own services",
 		`PrivatePIDs=yes$`:                      "a script sees and ends other builds, which are the same user",
 		`PrivateUsers=yes$`:                     "a script meets the host's users",

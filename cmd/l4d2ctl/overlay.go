@@ -39,8 +39,21 @@ func (c *overlayBuildCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
+	env.passErrorsOn()
 	env.notices, err = env.host.BuildOverlay(env.ctx, c.ID, spec)
 	return err
+}
+
+// passErrorsOn writes what a script says on its standard error to ours, where people
+// read. Programs find it in the events.
+func (e *environment) passErrorsOn() {
+	emit := e.host.Emit
+	e.host.Emit = func(event ctl.Event) {
+		if event.Type == ctl.EventLog && event.Stream == ctl.StreamErr && !e.out.json {
+			fmt.Fprintln(e.stderr, printable(event.Text))
+		}
+		emit(event)
+	}
 }
 
 type overlayListCmd struct {

@@ -33,7 +33,6 @@ func TestPolkitRule(t *testing.T) {
 		{"start", "left4me-web.service"},
 		{"restart", "left4me-build@1.service"},
 		{"kill", "left4me-build@1.service"},
-		{"start", "left4me-build@1.slice"},
 		{"stop", "left4me-worker.service"},
 		{"start", "left4me-server@..service"},
 		{"start", "left4me-server@-x.service"},

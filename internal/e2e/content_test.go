@@ -32,7 +32,9 @@ type shop struct {
 
 func newShop(t *testing.T, db testenv.Stores) *shop {
 	t.Helper()
-	s := &shop{site: newSite(t, true), db: db, key: modelstest.Key(t), user: modelstest.User(t, db.DB, false)}
+	site := newSite(t, true)
+	site.workshop() // before the worker takes the environment over
+	s := &shop{site: site, db: db, key: modelstest.Key(t), user: modelstest.User(t, db.DB, false)}
 	s.queue = jobs.NewClient(db.DB, db.Redis, testenv.Log())
 	s.files = &overlay.Store{Root: s.data}
 	ctx, stop := context.WithCancel(context.Background())
@@ -195,6 +197,56 @@ func TestUploadReachesTheGame(t *testing.T) {
 		if left, err := filepath.Glob(filepath.Join(s.data, "overlays", fmt.Sprint(o.ID), "v*")); err != nil || len(left) != 0 {
 			t.Errorf("of the deleted overlay the host has %v, %v", left, err)
 		}
+	})
+}
+
+// Numbers that somebody pasted become rows, a version and files that the game has;
+// what cannot be had and what is refused keep their sentences.
+func TestPastedItemsReachTheGame(t *testing.T) {
+	testenv.EachPair(t, func(t *testing.T, db testenv.Stores) {
+		const good, ghost, removed, zip = "3100000003", "3100000010", "3110000001", "3110000032"
+		ctx := context.Background()
+		s := newShop(t, db)
+		s.do(jobs.InstallGame{})
+		o := modelstest.Overlay(t, db.DB, s.user, models.OverlayWorkshop)
+		if _, err := models.AddOverlayItems(ctx, db.DB, o.ID, []string{good, ghost, removed, zip}); err != nil {
+			t.Fatal(err)
+		}
+		s.do(jobs.DownloadWorkshop{OverlayID: o.ID})
+		rows, err := models.WorkshopItems(ctx, db.DB, []string{good, ghost, removed, zip})
+		if err != nil || len(rows) != 4 {
+			t.Fatalf("known items: %+v, %v", rows, err)
+		}
+		if rows[good].State != "stored" || rows[good].Title != "Lighthouse Stand" || rows[removed].Stamp != "" || !strings.Contains(string(rows[zip].Report), "ZIP") {
+			t.Errorf("known items: %+v, %+v, %+v", rows[good], rows[removed], rows[zip])
+		}
+		testenv.Eventually(t, 2*time.Minute, "the overlay is built", func() bool {
+			got, err := models.OverlayByID(ctx, db.DB, o.ID)
+			return err == nil && got.Version == 1
+		})
+		// Nothing new: neither a click nor the clock makes a version of the same.
+		s.do(jobs.DownloadWorkshop{OverlayID: o.ID})
+		s.do(jobs.RefreshOverlays{})
+		builds, err := db.DB.NewSelect().Model((*models.Job)(nil)).Where("kind = ?", jobs.BuildOverlay{}.Kind()).Count(ctx)
+		if err != nil || builds != 1 {
+			t.Errorf("%d builds, %v; want 1", builds, err)
+		}
+
+		srv := modelstest.Server(t, db.DB, s.key, s.user)
+		if err := models.SetBlueprintOverlays(ctx, db.DB, s.user.ID, srv.BlueprintID, []models.Stacked{{ID: o.ID}}); err != nil {
+			t.Fatal(err)
+		}
+		s.do(jobs.StartServer{ServerID: srv.ID})
+		for _, id := range []string{good, ghost} {
+			if text := s.sees(srv.Instance, "left4dead2/addons/"+id+".vpk"); !strings.HasPrefix(text, "\x34\x12\xaa\x55") {
+				t.Errorf("the add-on %s begins with %q", id, text[:min(len(text), 4)])
+			}
+		}
+		pid := s.status(srv.Instance).PID
+		if left, err := filepath.Glob(fmt.Sprintf("/proc/%d/cwd/left4dead2/addons/311*.vpk", pid)); err != nil || len(left) != 0 {
+			t.Errorf("the game has what was refused: %v, %v", left, err)
+		}
+		s.do(jobs.StopServer{ServerID: srv.ID})
 	})
 }
 

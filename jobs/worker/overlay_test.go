@@ -548,7 +548,7 @@ func TestScheduleIsServedOnce(t *testing.T) {
 			return !slices.ContainsFunc(list, func(s models.Schedule) bool { return s.LastAt.Before(s.Tick(time.Now())) })
 		}
 		stop := w.work()
-		testenv.Eventually(t, soon, "the ticks were taken", served)
+		testenv.Eventually(t, 2*soon, "the ticks were taken", served)
 		stop()
 		if n, err := s.DB.NewSelect().Model((*models.Job)(nil)).Count(ctx); err != nil || n != 0 {
 			t.Fatalf("a new installation began with %d jobs, %v", n, err)
@@ -563,7 +563,7 @@ func TestScheduleIsServedOnce(t *testing.T) {
 		}
 		w.work()
 		w.work()
-		testenv.Eventually(t, soon, "the ticks were taken", served)
+		testenv.Eventually(t, 2*soon, "the ticks were taken", served)
 		for _, kind := range []string{"overlay.refresh", "overlay.gc"} {
 			list := w.ofKind(kind)
 			if len(list) != 1 || list[0].UserID != "" {

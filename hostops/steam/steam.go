@@ -3,7 +3,7 @@
 //
 // It knows directories and steamcmd's habits. It knows nothing of instances,
 // overlays or jobs, and it never asks whether the steamcmd it runs is Valve's.
-// Start at Install; Parser turns output into events, rules.go is the table of
+// Start at Install, or at Items for the workshop; Parser turns output into events, rules.go is the table of
 // failures. Facts stand in the domain notes on Steam: what is called "seen" was.
 package steam
 

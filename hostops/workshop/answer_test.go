@@ -7,6 +7,49 @@ import (
 	"left4me/hostops/ctl"
 )
 
+// Where a file is fetched from, and what only steamcmd gets.
+func TestFileURL(t *testing.T) {
+	t.Parallel()
+	good := detail{Filename: "dir/A.VPK", Size: 1, URL: "https://cdn.steamusercontent.com/ugc/1/A/", Preview: "https://images.steamusercontent.com/ugc/1/"}
+	tests := map[string]struct {
+		change func(*detail)
+		want   string
+	}{
+		"as it is":          {func(*detail) {}, "https://cdn.steamusercontent.com/ugc/1/A/"},
+		"plain http":        {func(d *detail) { d.URL = "http://cloud-3.steamusercontent.com/ugc/1/A/" }, "https://cloud-3.steamusercontent.com/ugc/1/A/"},
+		"another's http":    {func(d *detail) { d.URL = "http://files.example/1" }, "http://files.example/1"}, // refused later
+		"an operator's own": {func(d *detail) { d.URL = "http://mirror.example/1" }, "http://mirror.example/1"},
+		"none":              {func(d *detail) { d.URL = "" }, ""},
+		"the picture":       {func(d *detail) { d.URL = d.Preview }, ""},
+		"a picture's name":  {func(d *detail) { d.Filename = "a.jpg" }, ""},
+		"no name":           {func(d *detail) { d.Filename = "" }, ""},
+		"no size":           {func(d *detail) { d.Size = 0 }, ""},
+		"no host":           {func(d *detail) { d.URL = "/etc/passwd" }, ""},
+	}
+	for name, tt := range tests {
+		d := good
+		tt.change(&d)
+		if at, direct := fileURL(d, steamHosts, []string{"mirror.example:80"}); at != tt.want || direct != (tt.want != "") {
+			t.Errorf("%s: %q, %v; want %q", name, at, direct, tt.want)
+		}
+	}
+}
+
+// An event stays within what readers hold, whatever the gate has to say.
+func TestItemEventsAreBounded(t *testing.T) {
+	t.Parallel()
+	var last ctl.Event
+	f := &fetcher{Options: Options{Emit: func(e ctl.Event) { last = e }}}
+	it := &item{Item: ctl.Item{ID: "101", State: ctl.ItemStored}}
+	for range ctl.MaxFindings {
+		it.Findings = append(it.Findings, ctl.Finding{Sentence: strings.Repeat("x", 4000)})
+	}
+	f.emitItem(it)
+	if n := len(ctl.Encode(last)); n > maxItemEvent+1000 || len(last.Item.Findings) == 0 || len(it.Findings) != ctl.MaxFindings {
+		t.Errorf("an event of %d bytes with %d findings", n, len(last.Item.Findings))
+	}
+}
+
 func FuzzAPIAnswer(f *testing.F) {
 	for _, seed := range []string{
 		"", "null", "[]", `"x"`, "<html>", `{"response":{}}`, `{"response":null}`, `{"response":[]}`,

@@ -42,8 +42,9 @@ func writeVPK(path, id string, size int) error {
 // BenchmarkDownload fetches 20 files of 50 MB from a server on this host, with
 // everything that belongs to it: hash, look into the VPK, and the files on the
 // disk for good. curl fetches the same files from the same server, without any of
-// that; its second rate is with the files on the disk for good. It prints all
-// rates of one run, and how much memory each program took at most.
+// that; its second rate is with the files on the disk for good. They take turns,
+// and the best turn of each counts, since other programs may be at work. It prints
+// all rates, and how much memory each program took at most.
 func BenchmarkDownload(b *testing.B) {
 	const files, size = 20, 50 << 20
 	if _, err := exec.LookPath("curl"); err != nil {
@@ -62,7 +63,7 @@ func BenchmarkDownload(b *testing.B) {
 		}
 	}
 	url := startServer(b, dir)
-	var ours, theirs, syncing time.Duration
+	ours, theirs, synced := time.Hour, time.Hour, time.Hour
 	var ourMemory, theirMemory int64
 	for b.Loop() {
 		to, err := os.MkdirTemp(dir, "run-")
@@ -74,28 +75,28 @@ func BenchmarkDownload(b *testing.B) {
 			args = append(args, "-o", filepath.Join(to, id+".vpk"), url+"/ugc/"+id)
 		}
 		took, memory := measure(b, exec.Command("curl", args...))
-		theirs, theirMemory = theirs+took, max(theirMemory, memory)
+		theirs, theirMemory = min(theirs, took), max(theirMemory, memory)
 		begun := time.Now()
 		for _, id := range ids {
 			if err := settle(filepath.Join(to, id+".vpk")); err != nil {
 				b.Fatal(err)
 			}
 		}
-		syncing += time.Since(begun)
+		synced = min(synced, took+time.Since(begun))
 		emptyFolder(b, to)
 
 		cmd := exec.Command("/proc/self/exe", append([]string{url, filepath.Join(to, "store")}, ids...)...)
 		cmd.Env = append(os.Environ(), roleVariable+"=fetch", "WORKSHOP_TEST_REAL=1")
 		took, memory = measure(b, cmd)
-		ours, ourMemory = ours+took, max(ourMemory, memory)
+		ours, ourMemory = min(ours, took), max(ourMemory, memory)
 		emptyFolder(b, to)
 	}
-	rate := func(d time.Duration) float64 { return float64(b.N) * files * size / 1e6 / d.Seconds() }
+	rate := func(d time.Duration) float64 { return files * size / 1e6 / d.Seconds() }
 	b.ReportMetric(rate(ours), "MB/s")
 	b.ReportMetric(rate(theirs), "curl-MB/s")
-	b.ReportMetric(rate(theirs+syncing), "synced-curl-MB/s")
+	b.ReportMetric(rate(synced), "synced-curl-MB/s")
 	b.ReportMetric(100*rate(ours)/rate(theirs), "%of-curl")
-	b.ReportMetric(100*rate(ours)/rate(theirs+syncing), "%of-synced-curl")
+	b.ReportMetric(100*rate(ours)/rate(synced), "%of-synced-curl")
 	b.ReportMetric(float64(ourMemory)/1e6, "MB-memory")
 	b.ReportMetric(float64(theirMemory)/1e6, "curl-MB-memory")
 }

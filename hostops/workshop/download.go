@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	pieceSize       = 8 << 20 // one range; what is lost at most for each connection by a kill
+	pieceSize       = 8 << 20 // one range; a kill costs at most a quarter for each connection
 	itemConnections = 4       // one connection is what is slow, not the line
 	allConnections  = 12
 	itemsAtOnce     = 6
@@ -68,7 +68,10 @@ func (d *download) run(ctx context.Context) error {
 
 func (d *download) reset() error {
 	d.came(-d.part.have())
-	return d.part.reset()
+	if err := d.part.reset(); err != nil {
+		return diskFailure(err)
+	}
+	return nil
 }
 
 // pieces fetches the missing pieces. The first one goes alone while it is not
@@ -115,9 +118,9 @@ func (d *download) piece(ctx context.Context, i int) error {
 		return context.Cause(ctx)
 	}
 	at, length := d.part.span(i)
-	got := int64(0)
+	got := d.part.has(i)
 	err := d.retry(ctx, func() (int64, time.Duration, error) {
-		n, wait, err := d.request(ctx, at+got, length-got, true)
+		n, wait, err := d.request(ctx, at+got, length-got, true, func(n int64) error { return d.part.advance(i, got+n, false) })
 		got += n
 		if err == nil && got < length {
 			err = passing("The file host sends less than it is asked for.")
@@ -125,10 +128,13 @@ func (d *download) piece(ctx context.Context, i int) error {
 		return n, wait, err
 	})
 	if err != nil {
-		d.came(-got)
+		_ = d.part.advance(i, got, true) // the first error matters more
 		return err
 	}
-	return d.part.finish(i)
+	if err := d.part.finish(i); err != nil {
+		return diskFailure(err)
+	}
+	return nil
 }
 
 // stream fetches everything over one connection, from the beginning each time.
@@ -140,7 +146,7 @@ func (d *download) stream(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	err := d.retry(ctx, func() (int64, time.Duration, error) {
-		n, wait, err := d.request(ctx, 0, d.size, false)
+		n, wait, err := d.request(ctx, 0, d.size, false, func(int64) error { return nil })
 		if err != nil {
 			d.came(-n)
 		}
@@ -151,7 +157,7 @@ func (d *download) stream(ctx context.Context) error {
 	}
 	for _, i := range d.part.missing() {
 		if err := d.part.finish(i); err != nil {
-			return err
+			return diskFailure(err)
 		}
 	}
 	return nil
@@ -187,8 +193,9 @@ func (d *download) retry(ctx context.Context, try func() (int64, time.Duration, 
 }
 
 // request asks once for length bytes from at on, as a range or as a whole file,
-// and writes what comes to its place. n is how much did.
-func (d *download) request(ctx context.Context, at, length int64, ranged bool) (n int64, wait time.Duration, err error) {
+// and writes what comes to its place. n is how much did; note is told of it on the
+// way.
+func (d *download) request(ctx context.Context, at, length int64, ranged bool, note func(n int64) error) (n int64, wait time.Duration, err error) {
 	header := http.Header{}
 	if ranged {
 		header.Set("Range", fmt.Sprintf("bytes=%d-%d", at, at+length-1))
@@ -207,7 +214,7 @@ func (d *download) request(ctx context.Context, at, length int64, ranged bool) (
 	if err := d.judge(resp, at, length); err != nil {
 		return 0, resp.RetryAfter, err
 	}
-	n, err = d.write(resp.Body, at)
+	n, err = d.write(resp.Body, at, note)
 	switch {
 	case errors.Is(err, errDisk):
 		return n, 0, err
@@ -286,7 +293,7 @@ func diskFailure(err error) error { return fmt.Errorf("%w: %w", errDisk, err) }
 var buffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 
 // write puts a body at its place in the part.
-func (d *download) write(body io.Reader, at int64) (n int64, err error) {
+func (d *download) write(body io.Reader, at int64, note func(n int64) error) (n int64, err error) {
 	buf := buffers.Get().(*[readSize]byte)
 	defer buffers.Put(buf)
 	for {
@@ -297,6 +304,9 @@ func (d *download) write(body io.Reader, at int64) (n int64, err error) {
 			}
 			n += int64(k)
 			d.came(int64(k))
+			if err := note(n); err != nil {
+				return n, diskFailure(err)
+			}
 		}
 		if err == io.EOF {
 			return n, nil

@@ -149,7 +149,9 @@ func TestPartIsNotTrusted(t *testing.T) {
 		"of another boot":    func(j *journal) { j.Boot = "5bb1d1f3" },
 		"of other pieces":    func(j *journal) { j.Piece = 1 << 20 },
 		"of another size":    func(j *journal) { j.Size-- },
-		"damaged":            func(j *journal) { j.Done = "xxx" },
+		"damaged":            func(j *journal) { j.Have = j.Have[1:] },
+		"more than possible": func(j *journal) { j.Have[1] = j.Piece + 1 },
+		"less than nothing":  func(j *journal) { j.Have[1] = -1 },
 		"of another content": func(j *journal) { j.Validator = `"other"` },
 	}
 	for name, spoil := range tests {
@@ -161,7 +163,7 @@ func TestPartIsNotTrusted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			j := journal{Size: 200_000, Piece: b.piece, Boot: boot, Done: "x..."}
+			j := journal{Size: 200_000, Piece: b.piece, Boot: boot, Have: []int64{b.piece, 10, 0, 0}}
 			spoil(&j)
 			stamp := stampOf(detail{Updated: 1350000000, Handle: "77101"})
 			if err := os.MkdirAll(b.Store.item("101"), 0o755); err != nil {

@@ -113,12 +113,11 @@ func TestPublishAgainAfterKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	part := b.Store.inItem("101", v.Stamp+partSuffix)
-	done := strings.Repeat("x", 5)
 	boot, err := bootID()
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole := journal{Size: 300_000, Piece: b.piece, Boot: boot, Done: done}
+	whole := journal{Size: 300_000, Piece: b.piece, Boot: boot, Have: []int64{b.piece, b.piece, b.piece, b.piece, 300_000 - 4*b.piece}}
 	states := map[string]func() error{
 		// The link was made, the version not yet renamed into its place.
 		"before the rename": func() error {

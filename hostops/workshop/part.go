@@ -12,8 +12,8 @@ import (
 )
 
 // part is a file that is being fetched: its bytes lie at their places, and the
-// journal beside it says which pieces are whole, so that whoever is killed fetches
-// at most the pieces under way again.
+// journal beside it says how much of each piece is there, so that whoever is killed
+// fetches at most a quarter of the pieces under way again.
 //
 // The journal is not synced, and holds only until the machine is started again: a
 // crash of the machine costs the download, not its correctness.
@@ -27,11 +27,24 @@ type part struct {
 
 // journal is STAMP.part.json.
 type journal struct {
-	Size      int64  `json:"size"`
-	Piece     int64  `json:"piece"` // bytes; the last one may be shorter
-	Validator string `json:"validator,omitempty"`
-	Boot      string `json:"boot"`
-	Done      string `json:"done"` // one character a piece: "x" is there, "." is not
+	Size      int64   `json:"size"`
+	Piece     int64   `json:"piece"` // bytes; the last one may be shorter
+	Validator string  `json:"validator,omitempty"`
+	Boot      string  `json:"boot"`
+	Have      []int64 `json:"have"` // bytes of each piece, from its beginning
+}
+
+// fits reports whether a journal is of the same pieces as fresh, and can be true.
+func (j journal) fits(fresh journal) bool {
+	if j.Size != fresh.Size || j.Piece != fresh.Piece || len(j.Have) != len(fresh.Have) {
+		return false
+	}
+	for i, have := range j.Have {
+		if have < 0 || have > min(j.Piece, j.Size-int64(i)*j.Piece) {
+			return false
+		}
+	}
+	return true
 }
 
 // openPart opens path for a file of size bytes, with what an earlier run left of
@@ -52,14 +65,14 @@ func openPart(path string, size, piece int64) (*part, error) {
 		return nil, err
 	}
 	p := &part{path: path, file: f}
-	fresh := journal{Size: size, Piece: piece, Boot: boot, Done: strings.Repeat(".", int((size+piece-1)/piece))}
+	fresh := journal{Size: size, Piece: piece, Boot: boot, Have: make([]int64, (size+piece-1)/piece)}
 	info, err := f.Stat()
 	var old journal
 	if err == nil {
 		err = readJSON(p.journalPath(), &old)
 	}
 	switch {
-	case err == nil && info.Size() == size && old.Size == size && old.Piece == piece && old.Boot == boot && len(old.Done) == len(fresh.Done):
+	case err == nil && info.Size() == size && old.Boot == boot && old.fits(fresh):
 		p.journal = old
 		return p, nil
 	case err != nil && !errors.Is(err, ErrNotStored):
@@ -87,7 +100,7 @@ func (p *part) reset() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.journal.Validator = ""
-	p.journal.Done = strings.Repeat(".", len(p.journal.Done))
+	clear(p.journal.Have)
 	if err := writeJSON(p.journalPath(), p.journal); err != nil { // before the bytes: it may claim less, never more
 		return err
 	}
@@ -118,30 +131,46 @@ func (p *part) validator() string {
 	return p.journal.Validator
 }
 
+// advance notes that a piece has its first have bytes. It is written down when a
+// quarter of a piece came since the last time, or when the piece is whole or last
+// says so.
+func (p *part) advance(piece int, have int64, last bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, length := p.span(piece)
+	if grown := have - p.journal.Have[piece]; grown == 0 || !last && have < length && grown < p.journal.Piece/4 {
+		return nil
+	}
+	p.journal.Have[piece] = have
+	return writeJSON(p.journalPath(), p.journal)
+}
+
 // finish notes that a piece is whole. The disk begins with it at once, so that
 // little is left to wait for when the file is complete.
 func (p *part) finish(piece int) error {
 	at, length := p.span(piece)
 	_ = unix.SyncFileRange(int(p.file.Fd()), at, length, unix.SYNC_FILE_RANGE_WRITE) // where there is no such call, the end takes longer
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	done := []byte(p.journal.Done)
-	done[piece] = 'x'
-	p.journal.Done = string(done)
-	return writeJSON(p.journalPath(), p.journal)
+	return p.advance(piece, length, true)
 }
 
-// missing lists the pieces that are not there.
+// missing lists the pieces that are not whole.
 func (p *part) missing() []int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var list []int
-	for i, c := range []byte(p.journal.Done) {
-		if c != 'x' {
+	for i, have := range p.journal.Have {
+		if _, length := p.span(i); have < length {
 			list = append(list, i)
 		}
 	}
 	return list
+}
+
+// has is how many bytes of a piece are there.
+func (p *part) has(piece int) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.journal.Have[piece]
 }
 
 // span is where a piece begins and how long it is.
@@ -150,14 +179,14 @@ func (p *part) span(piece int) (at, length int64) {
 	return at, min(p.journal.Piece, p.journal.Size-at)
 }
 
-// have is how many bytes of whole pieces are there.
-func (p *part) have() int64 {
-	have := p.journal.Size
-	for _, i := range p.missing() {
-		_, length := p.span(i)
-		have -= length
+// have is how many bytes are there.
+func (p *part) have() (sum int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, n := range p.journal.Have {
+		sum += n
 	}
-	return have
+	return sum
 }
 
 // close keeps what is there for the next run.

@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -177,8 +178,19 @@ func (f *fetcher) say(format string, args ...any) {
 	f.emit(ctl.Event{Type: ctl.EventLog, Stream: ctl.StreamCtl, Text: fmt.Sprintf(format, args...)})
 }
 
+// maxItemEvent bounds the event of an item in bytes: readers have buffers.
+const maxItemEvent = 200 << 10
+
+// emitItem tells of an item. One that says too much of itself keeps its first, and
+// so its worst, findings and campaigns; everything is in the store.
 func (f *fetcher) emitItem(it *item) {
 	shown := it.Item
+	for len(shown.Findings)+len(shown.Campaigns) > 0 {
+		if data, err := json.Marshal(shown); err != nil || len(data) <= maxItemEvent {
+			break
+		}
+		shown.Findings, shown.Campaigns = shown.Findings[:len(shown.Findings)/2], shown.Campaigns[:len(shown.Campaigns)/2]
+	}
 	f.emit(ctl.Event{Type: ctl.EventItem, Item: &shown})
 }
 

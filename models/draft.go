@@ -83,3 +83,28 @@ func DropDraft(ctx context.Context, tx bun.IDB, overlayID, seq int64) error {
 		Where("NOT EXISTS (SELECT 1 FROM draft_changes AS d WHERE d.upload_id = upload.id)").Exec(ctx)
 	return err
 }
+
+// DropDraftChange takes one change out of a draft. What came after it stays, whether
+// or not it still makes sense. It returns the id of an upload that nothing holds any
+// more, "" for none. ErrNotFound when the draft has no such change.
+func DropDraftChange(ctx context.Context, tx bun.IDB, overlayID, seq int64) (upload string, err error) {
+	c := new(DraftChange)
+	if err := found(tx.NewSelect().Model(c).Where("overlay_id = ? AND seq = ?", overlayID, seq).Scan(ctx)); err != nil {
+		return "", err
+	}
+	if err := oneRow(tx.NewDelete().Model((*DraftChange)(nil)).Where("overlay_id = ? AND seq = ?", overlayID, seq).Exec(ctx)); err != nil {
+		return "", fmt.Errorf("take a change out of the draft of overlay %d: %w", overlayID, err)
+	}
+	if c.UploadID == "" {
+		return "", nil
+	}
+	res, err := tx.NewDelete().Model((*Upload)(nil)).Where("id = ?", c.UploadID).
+		Where("NOT EXISTS (SELECT 1 FROM draft_changes AS d WHERE d.upload_id = upload.id)").Exec(ctx)
+	if err != nil {
+		return "", fmt.Errorf("forget the upload of a change: %w", violation(err))
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return "", err
+	}
+	return c.UploadID, nil
+}

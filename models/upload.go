@@ -19,12 +19,47 @@ type Upload struct {
 	Name      string    `bun:"name"` // as the browser called it; never a path
 	Size      int64     `bun:"size"`
 	Received  int64     `bun:"received"`
+	Op        string    `bun:"op"`   // "put" or "unpack": the draft's change when it is complete
+	Path      string    `bun:"path"` // of that change
 	CreatedAt time.Time `bun:"created_at"`
 	UpdatedAt time.Time `bun:"updated_at"`
 }
 
 // Done says whether every byte has arrived.
 func (u *Upload) Done() bool { return u.Received == u.Size }
+
+// What one user may have under way. Uploads that a draft holds count for the bytes,
+// too: publishing or throwing the draft away makes room.
+const (
+	MaxUnfinishedUploads = 100
+	MaxUploadedBytes     = 64 << 30
+)
+
+// BeginUpload creates an upload within what its user may have under way; beyond that
+// is an InvalidError.
+func BeginUpload(ctx context.Context, db bun.IDB, u *Upload) error {
+	return db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		// Uploads of one user begin one after another, or many at once would all see
+		// the same count.
+		if _, err := tx.NewUpdate().Model((*User)(nil)).Set("name = name").Where("id = ?", u.UserID).Exec(ctx); err != nil {
+			return fmt.Errorf("count the uploads of a user: %w", err)
+		}
+		var unfinished int
+		var bytes int64
+		err := tx.NewSelect().Model((*Upload)(nil)).ColumnExpr("COUNT(CASE WHEN received < size THEN 1 END)").
+			ColumnExpr("CAST(COALESCE(SUM(size), 0) AS BIGINT)").Where("user_id = ?", u.UserID).Scan(ctx, &unfinished, &bytes)
+		if err != nil {
+			return fmt.Errorf("count the uploads of a user: %w", err)
+		}
+		switch {
+		case unfinished >= MaxUnfinishedUploads:
+			return Invalid("upload", fmt.Sprintf("You have %d uploads that are not complete; more cannot be begun. Finish some of them or cancel them.", unfinished))
+		case u.Size > MaxUploadedBytes-bytes:
+			return Invalid("upload", fmt.Sprintf("You have %d GB in drafts and uploads that are not published; at most %d GB are possible. Publish a draft or throw one away, then go on.", bytes>>30, int64(MaxUploadedBytes)>>30))
+		}
+		return CreateUpload(ctx, tx, u)
+	})
+}
 
 // CreateUpload gives an upload its id.
 func CreateUpload(ctx context.Context, db bun.IDB, u *Upload) error {
@@ -58,6 +93,34 @@ func UploadReceived(ctx context.Context, db bun.IDB, u *Upload, received int64) 
 	}
 	u.Received = received
 	return nil
+}
+
+// FinishUpload notes that everything has arrived: size bytes, whatever was announced.
+func FinishUpload(ctx context.Context, tx bun.IDB, u *Upload, size int64) error {
+	err := oneRow(tx.NewUpdate().Model((*Upload)(nil)).Set("size = ?, received = ?, updated_at = ?", size, size, Now()).
+		Where("id = ? AND received = ?", u.ID, u.Received).Exec(ctx))
+	if err != nil {
+		return fmt.Errorf("finish upload %s: %w", u.ID, violation(err))
+	}
+	u.Size, u.Received = size, size
+	return nil
+}
+
+// UploadsToCome is how many bytes of all uploads have not arrived yet: their room is
+// spoken for.
+func UploadsToCome(ctx context.Context, db bun.IDB) (n int64, err error) {
+	err = db.NewSelect().Model((*Upload)(nil)).ColumnExpr("CAST(COALESCE(SUM(size - received), 0) AS BIGINT)").
+		Where("received < size").Scan(ctx, &n)
+	return n, err
+}
+
+// UploadsUnderWay lists a user's uploads to an overlay that are not complete, the
+// newest first.
+func UploadsUnderWay(ctx context.Context, db bun.IDB, userID string, overlayID int64) ([]Upload, error) {
+	var list []Upload
+	err := db.NewSelect().Model(&list).Where("user_id = ? AND overlay_id = ? AND received < size", userID, overlayID).
+		OrderExpr("created_at DESC").Limit(MaxUnfinishedUploads).Scan(ctx)
+	return list, err
 }
 
 // DeleteUpload forgets an upload that no draft holds.

@@ -15,7 +15,7 @@ import (
 	"left4me/models"
 )
 
-// maxBody bounds what a request may send: a config of 256 KB, three bytes for
+// maxBody bounds what a request may send, where bodies does not say otherwise: a config of 256 KB, three bytes for
 // each when it is form-encoded, and the other fields.
 const maxBody = 1 << 20
 
@@ -54,7 +54,7 @@ func (s *Server) frame(c *gin.Context) {
 	v := &visit{id: requestID(), address: c.ClientIP()}
 	c.Header("X-Request-Id", v.id)
 	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), visitKey{}, v))
-	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
+	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, bodyBound(c.Request.Method, c.FullPath()))
 	defer func() {
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler { //nolint:errorlint // the documented way to compare this panic value

@@ -3,6 +3,7 @@ package webui
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -100,6 +101,7 @@ type confirmPage struct {
 	Button   string
 	Back     string
 	FieldErr string
+	Fields   url.Values // what the form that asks had in it; sent again with the answer
 }
 
 func (confirmPage) template() string { return "confirm.html" }
@@ -114,7 +116,7 @@ func (s *Server) sure(c *gin.Context, section string, page confirmPage) (bool, e
 	if err != nil {
 		return false, err
 	}
-	page.Layout, page.Action = l, c.Request.URL.Path
+	page.Layout, page.Action, page.Fields = l, c.Request.URL.Path, c.Request.PostForm
 	return false, s.show(c, http.StatusOK, page)
 }
 

@@ -558,6 +558,12 @@ func (s *Server) overlayFeed(ctx context.Context, u *models.User, arg string) (*
 				return nil, nil, err
 			}
 			frags = append(frags, bar)
+		case models.OverlayScript:
+			build, err := s.scriptBuild(ctx, u, head.Overlay)
+			if err != nil {
+				return nil, nil, err
+			}
+			frags = append(frags, build)
 		}
 		return frags, []string{jobs.TopicOverlay(id), jobs.TopicJobs("")}, nil
 	}}, nil

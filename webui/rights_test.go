@@ -83,6 +83,21 @@ func TestRights(t *testing.T) {
 		"GET /overlays/:overlay/versions/:number/file":   {to, 503, none, none}, // the site of this test sees no files
 		"POST /overlays/:overlay/versions/:number/use":   ownersDo,
 		"POST /overlays/:overlay/versions/:number/admit": {to, no, no, none},
+		"POST /overlays/:overlay/script":                 {to, 409, none, none}, // of no revision
+		"POST /overlays/:overlay/files":                  {to, 503, none, none},
+		"GET /overlays/:overlay/files/entry":             {to, wrong, none, none},
+		"GET /overlays/:overlay/files/download":          {to, 503, none, none},
+		"POST /overlays/:overlay/files/save":             {to, 503, none, none},
+		"POST /overlays/:overlay/files/folder":           {to, wrong, none, none},
+		"POST /overlays/:overlay/files/move":             {to, wrong, none, none},
+		"POST /overlays/:overlay/files/delete":           {to, wrong, none, none},
+		"POST /overlays/:overlay/uploads":                {to, wrong, none, none},
+		"GET /overlays/:overlay/uploads/:upload":         owners,
+		"PUT /overlays/:overlay/uploads/:upload":         {to, 503, none, none},
+		"POST /overlays/:overlay/uploads/:upload/cancel": ownersDo,
+		"POST /overlays/:overlay/draft/publish":          {to, wrong, none, none}, // it is empty
+		"POST /overlays/:overlay/draft/drop":             owners,                  // it asks first
+		"POST /overlays/:overlay/draft/remove":           {to, none, none, none},  // no such change
 		"GET /workshop/:item/image":                      {to, none, none, none},
 		"GET /game":                                      users,
 		"POST /game/install":                             {to, no, no, to},
@@ -138,12 +153,23 @@ func (s *site) tryRoute(t *testing.T, name, role string, want int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	overlay := modelstest.Overlay(t, s.db, owner, models.OverlayWorkshop)
+	kind := models.OverlayWorkshop
+	switch _, below, _ := strings.Cut(name, "/:overlay/"); {
+	case strings.HasPrefix(below, "files"), strings.HasPrefix(below, "uploads"), strings.HasPrefix(below, "draft"):
+		kind = models.OverlayFiles
+	case below == "script":
+		kind = models.OverlayScript
+	}
+	overlay := modelstest.Overlay(t, s.db, owner, kind)
 	modelstest.Publish(t, s.db, overlay, job.ID)
+	upload := &models.Upload{UserID: owner.ID, OverlayID: overlay.ID, Name: "a.vpk", Size: 10, Op: "put"}
+	if err := models.CreateUpload(ctx, s.db, upload); err != nil {
+		t.Fatal(err)
+	}
 	who := map[string]*browser{"stranger": s.browser(nil), "owner": s.browser(owner), "other": s.browser(other), "admin": s.browser(admin)}[role]
 	method, path, _ := strings.Cut(name, " ")
 	path = strings.NewReplacer(":instance", srv.Instance, ":id", srv.BlueprintID, ":number", fmt.Sprint(job.ID),
-		":overlay", fmt.Sprint(overlay.ID), ":item", "121086524", ":file", s.static.byName["app.css"], "*rest", "x").Replace(path)
+		":overlay", fmt.Sprint(overlay.ID), ":upload", upload.ID, ":item", "121086524", ":file", s.static.byName["app.css"], "*rest", "x").Replace(path)
 	if path == "/events" {
 		if role == "owner" { // a stream that works does not end; the streams' own tests open it
 			return

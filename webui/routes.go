@@ -22,6 +22,20 @@ type route struct {
 	handle       func(*gin.Context) error
 }
 
+// bodies are the routes that take more than maxBody, with how many bytes.
+var bodies = map[string]int64{
+	"PUT /overlays/:overlay/uploads/:upload": maxChunk,
+	"POST /overlays/:overlay/files":          maxForm,
+	"POST /overlays/:overlay/files/save":     3*maxText + 16<<10, // form-encoded, a byte takes up to three
+}
+
+func bodyBound(method, path string) int64 {
+	if n, ok := bodies[method+" "+path]; ok {
+		return n
+	}
+	return maxBody
+}
+
 // routes is every address of the site, grouped by page. The test of rights knows
 // each of them by name.
 func (s *Server) routes() []route {
@@ -84,6 +98,22 @@ func (s *Server) routes() []route {
 		{post, "/overlays/:overlay/versions/:number/use", signedIn, s.useVersion},
 		{post, "/overlays/:overlay/versions/:number/admit", adminOnly, s.admitFile},
 		{get, "/workshop/:item/image", signedIn, s.itemImage},
+
+		{post, "/overlays/:overlay/script", signedIn, s.saveScript},
+		{post, "/overlays/:overlay/files", signedIn, s.uploadFiles},
+		{get, "/overlays/:overlay/files/entry", signedIn, s.showEntry},
+		{get, "/overlays/:overlay/files/download", signedIn, s.downloadFiles},
+		{post, "/overlays/:overlay/files/save", signedIn, s.saveFile},
+		{post, "/overlays/:overlay/files/folder", signedIn, s.makeFolder},
+		{post, "/overlays/:overlay/files/move", signedIn, s.moveFile},
+		{post, "/overlays/:overlay/files/delete", signedIn, s.deleteFile},
+		{post, "/overlays/:overlay/uploads", signedIn, s.uploadAnswer(s.createUpload)},
+		{get, "/overlays/:overlay/uploads/:upload", signedIn, s.uploadAnswer(s.showUpload)},
+		{http.MethodPut, "/overlays/:overlay/uploads/:upload", signedIn, s.uploadAnswer(s.putChunk)},
+		{post, "/overlays/:overlay/uploads/:upload/cancel", signedIn, s.cancelUpload},
+		{post, "/overlays/:overlay/draft/publish", signedIn, s.publishDraft},
+		{post, "/overlays/:overlay/draft/drop", signedIn, s.dropDraft},
+		{post, "/overlays/:overlay/draft/remove", signedIn, s.takeOut},
 
 		{get, "/game", signedIn, s.showGame},
 		{post, "/game/install", adminOnly, s.installGame},

@@ -62,6 +62,8 @@ type Server struct {
 	signins   *signinLimits
 	passwords *passwords
 	streams   *streams
+	uploading *atOnce // requests that send files
+	zipping   *atOnce // folders that are downloaded
 	handler   http.Handler
 }
 
@@ -79,7 +81,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Config: cfg, static: st, templates: tpl, streams: newStreams(), passwords: newPasswords()}
+	s := &Server{Config: cfg, static: st, templates: tpl, streams: newStreams(), passwords: newPasswords(), uploading: newAtOnce(uploadsAtOnce), zipping: newAtOnce(zipsAtOnce)}
 	s.signins = newSigninLimits(cfg.Limiter, cfg.Log)
 	engine, err := s.engine()
 	if err != nil {

@@ -66,6 +66,9 @@ var views = []view{
 	versionsPage{},
 	versionPage{},
 	workshopItems{},
+	draftBar{},
+	entryPage{},
+	scriptBuild{},
 	gameCard{},
 	jobTable{},
 	jobHead{},
@@ -73,7 +76,7 @@ var views = []view{
 }
 
 // shared are the files that only define pieces for others.
-var shared = map[string]bool{"layout.html": true, "parts.html": true, "overlay_workshop.html": true, "overlay_managed.html": true, "overlay_script.html": true, "overlay_files.html": true, "overlay_draft.html": true}
+var shared = map[string]bool{"layout.html": true, "parts.html": true, "overlay_workshop.html": true, "overlay_managed.html": true, "overlay_script.html": true, "overlay_files.html": true}
 
 type templates struct{ set *template.Template }
 

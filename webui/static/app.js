@@ -64,7 +64,12 @@ function swap(id, html) {
   const key = had && old.contains(had) ? focusKey(had) : '';
   const scrolls = [...all('[data-keep-scroll], .scroll, .argv', old)].map((e) => [e.scrollLeft, e.scrollTop]);
   const opened = [...all('details', old)].map((d) => d.open);
+  const typed = [...all('input[id], textarea[id]', old)].filter((e) => e.value !== e.defaultValue);
   old.replaceWith(fresh);
+  for (const e of typed) { // what somebody is just writing stays
+    const twin = fresh.querySelector(`#${CSS.escape(e.id)}`);
+    if (twin && twin.type === e.type && twin.type !== 'hidden') twin.value = e.value;
+  }
   all('details', fresh).forEach((d, i) => { d.open = opened[i] ?? d.open; });
   all('[data-keep-scroll], .scroll, .argv', fresh).forEach((e, i) => { if (scrolls[i]) [e.scrollLeft, e.scrollTop] = scrolls[i]; });
   if (key) [...all('a, button, input, select, textarea, summary', fresh)].find((e) => focusKey(e) === key)?.focus({ preventScroll: true });

@@ -131,7 +131,7 @@ func TestAttack12Bodies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			b.idle = 200 * time.Millisecond
+			b.idle = time.Second
 			b.steam.add("101", 200_000)
 			b.steam.add("102", 1000)
 			b.steam.file = func(w http.ResponseWriter, r *http.Request, id string) bool {

@@ -86,7 +86,7 @@ func (w *itemLinker) add(ctx context.Context, id string, depth int) error {
 		return w.link(id, known)
 	}
 	if depth > maxNesting {
-		w.leaveOut(id, ctl.VerdictWarning, "workshop.nested", fmt.Sprintf("The collection %s lies more than %d collections deep: list it in the overlay itself.", itemName(id, known.Title), maxNesting))
+		w.leaveOut(id, "workshop.nested", fmt.Sprintf("The collection %s lies more than %d collections deep: list it in the overlay itself.", itemName(id, known.Title), maxNesting))
 		return nil
 	}
 	for _, child := range known.Children {
@@ -100,7 +100,7 @@ func (w *itemLinker) add(ctx context.Context, id string, depth int) error {
 func (w *itemLinker) link(id string, known ctl.Item) error {
 	v, err := w.store.Newest(id)
 	if errors.Is(err, workshop.ErrNotStored) {
-		w.leaveOut(id, ctl.VerdictWarning, "workshop.missing", missingItem(id, known))
+		w.leaveOut(id, "workshop.missing", missingItem(id, known))
 		return nil
 	}
 	if err != nil {
@@ -140,11 +140,12 @@ func missingItem(id string, known ctl.Item) string {
 	return fmt.Sprintf("The workshop item %s is not in the store: fetch it first, with l4d2ctl workshop fetch %s.", itemName(id, known.Title), id)
 }
 
-func (w *itemLinker) leaveOut(id string, verdict ctl.Verdict, code, sentence string) {
-	w.note(ctl.Finding{Verdict: verdict, Code: code, Sentence: sentence, Item: id})
+// leaveOut notes an item that is not in the version.
+func (w *itemLinker) leaveOut(id, code, sentence string) {
+	w.note(ctl.Finding{Verdict: ctl.VerdictWarning, Code: code, Sentence: sentence, Item: id})
 }
 
-// note adds a finding of something that is not in the version, or should not be.
+// note adds a finding. The first one is the reason when nothing can be linked.
 func (w *itemLinker) note(f ctl.Finding) {
 	if w.first == "" {
 		w.first = f.Sentence

@@ -62,9 +62,10 @@ type ServerStatus struct {
 	Grade    string    `json:"grade,omitempty"`
 	PID      int       `json:"pid,omitempty"`
 	Restarts int       `json:"restarts,omitempty"`
-	Memory   int64     `json:"memory,omitempty"`  // bytes
-	Pending  bool      `json:"pending,omitempty"` // it runs with an older definition than the host has now
-	Argv     []string  `json:"argv,omitempty"`    // of the running game
+	Memory   int64     `json:"memory,omitempty"`   // bytes
+	Pending  bool      `json:"pending,omitempty"`  // it runs with an older definition than the host has now
+	Argv     []string  `json:"argv,omitempty"`     // of the running game
+	Overlays []string  `json:"overlays,omitempty"` // refs that the running game has, uppermost first
 	Live     *Live     `json:"live,omitempty"`
 	Exit     *GameExit `json:"exit,omitempty"`
 }

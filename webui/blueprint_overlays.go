@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
+	"unicode/utf16"
 
 	"github.com/gin-gonic/gin"
 	"github.com/uptrace/bun"
@@ -24,7 +26,6 @@ type blueprintOverlays struct {
 	Clashes []string // campaigns that more than one overlay brings
 	Size    int64
 	Problem string
-	Said    string // what the last action did, for those who cannot see it
 }
 
 func (blueprintOverlays) template() string  { return "blueprint_overlays.html" }
@@ -149,7 +150,9 @@ func (s *Server) changeBlueprintOverlays(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	v.Said = said
+	if raw, err := json.Marshal(map[string]string{"said": cleanText(said)}); err == nil && said != "" && !invalid {
+		c.Header("HX-Trigger", asciiJSON(raw)) // for those who cannot see what happened
+	}
 	if invalid {
 		v.Problem = bad.Message
 	}
@@ -157,6 +160,21 @@ func (s *Server) changeBlueprintOverlays(c *gin.Context) error {
 }
 
 const listChanged = "The list changed in between. Look at it again, then repeat what you wanted."
+
+// asciiJSON writes JSON so that a header can carry it.
+func asciiJSON(raw []byte) string {
+	var b strings.Builder
+	for _, r := range string(raw) {
+		if r < 0x7f {
+			b.WriteRune(r)
+			continue
+		}
+		for _, u := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&b, `\u%04x`, u)
+		}
+	}
+	return b.String()
+}
 
 // restack computes the new list from the stored one and the form.
 func (s *Server) restack(ctx context.Context, tx bun.Tx, u *models.User, now []models.Overlay, c *gin.Context) ([]models.Stacked, string, error) {

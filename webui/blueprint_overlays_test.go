@@ -62,7 +62,7 @@ func TestBlueprintOverlaysAreStacked(t *testing.T) {
 		}
 		return o
 	}
-	maps, rules, theirs := make(me, "Maps <b>"), make(me, "Rules"), make(other, "Theirs")
+	maps, rules, theirs := make(me, "Maps <b> 地图"), make(me, "Rules"), make(other, "Theirs")
 	same := []ctl.Campaign{{Name: "x", Title: "Urban Flight", Modes: []ctl.Mode{{Name: "coop", Chapters: []ctl.Chapter{{Map: "uf1", Title: "1: Start"}}}}}}
 	publish(t, s, maps, ctl.Version{Size: 5000, Files: 2, Campaigns: same, Findings: []ctl.Finding{{Verdict: ctl.VerdictRefused}, {Verdict: ctl.VerdictWarning}}})
 	publish(t, s, rules, ctl.Version{ServerCfg: true, Campaigns: same})
@@ -93,24 +93,32 @@ func TestBlueprintOverlaysAreStacked(t *testing.T) {
 			t.Errorf("stacked %q, want %q", got, want)
 		}
 	}
-	do("add", maps).want(t, 200, "Maps &lt;b&gt; is now the uppermost", "1 file refused", "1 warning", "1 campaign")
+	said := func(a answer, want string) {
+		t.Helper()
+		if got := a.Header.Get("HX-Trigger"); got != `{"said":"`+want+`"}` {
+			t.Errorf("said %s, want %s", got, want)
+		}
+	}
+	added := do("add", maps)
+	said(added, `Maps \u003cb\u003e \u5730\u56fe is now the uppermost.`)
+	added.want(t, 200, "1 file refused", "1 warning", "1 campaign")
 	do("add", rules).want(t, 200, "Urban Flight", "Keep one of them")
-	expect("Rules", "Maps <b>")
-	do("down", rules).want(t, 200, "Rules is now number 2 of 2")
-	expect("Maps <b>", "Rules")
-	do("up", maps).want(t, 200, "is there already")
+	expect("Rules", "Maps <b> 地图")
+	said(do("down", rules), "Rules is now number 2 of 2.")
+	expect("Maps <b> 地图", "Rules")
+	said(do("up", maps), `Maps \u003cb\u003e \u5730\u56fe is there already.`)
 	do("exec", rules, "exec", "yes").want(t, 200, "executed before yours")
-	expect("Maps <b>", "Rules!")
+	expect("Maps <b> 地图", "Rules!")
 	do("order", maps, "order", fmt.Sprint(rules.ID), "order", fmt.Sprint(maps.ID)).want(t, 200)
-	expect("Rules!", "Maps <b>")
+	expect("Rules!", "Maps <b> 地图")
 	do("order", maps, "order", fmt.Sprint(rules.ID)).want(t, 200, "The list changed in between")
 	do("order", maps, "order", fmt.Sprint(rules.ID), "order", fmt.Sprint(rules.ID)).want(t, 200, "The list changed in between")
 	do("add", theirs).want(t, 200, "does not exist any more")
 	br.post(at+"/overlays", url.Values{"do": {"add"}, "overlay": {fmt.Sprint(theirs.ID)}}).want(t, 422, "does not exist any more")
-	expect("Rules!", "Maps <b>")
+	expect("Rules!", "Maps <b> 地图")
 	page := br.get(at)
 	page.want(t, 200, "Rules", "Maps &lt;b&gt;", "exec [")
-	if strings.Contains(page.Text, "Maps <b>") || strings.Contains(page.Text, "Theirs") {
+	if strings.Contains(page.Text, "Maps <b> 地图") || strings.Contains(page.Text, "Theirs") {
 		t.Error("the page shows markup of a name, or somebody else's overlay")
 	}
 	br.get(at+"/stack").want(t, 200, "Files that hide others", "The game", "1 KB above the game", "a.cfg")
@@ -127,7 +135,7 @@ func TestBlueprintOverlaysAreStacked(t *testing.T) {
 		t.Errorf("arguments %q, %v", got.Arguments, err)
 	}
 	br.post(at+"/preview", url.Values{"config": {"sv_alltalk 1"}}).want(t, 200, "sv_alltalk 1", "Line 1 loses.")
-	do("remove", maps).want(t, 200, "is taken out")
+	said(do("remove", maps), `Maps \u003cb\u003e \u5730\u56fe is taken out.`)
 	expect("Rules!")
 }
 
@@ -148,5 +156,25 @@ func TestMapReplacesMap(t *testing.T) {
 	}
 	if got := withMap([]string{"+map", "a", "-x"}, ""); !slices.Equal(got, []string{"-x"}) {
 		t.Errorf("taken away: %q", got)
+	}
+}
+
+func TestLinkedServersSayWhatMoves(t *testing.T) {
+	running := func(refs ...string) serverView {
+		return serverView{Server: &models.Server{Observed: models.ServerRunning, Status: models.ServerStatus{Overlays: refs}}}
+	}
+	v := blueprintLinked{stacked: []models.Overlay{{ID: 1, Name: "Rules", Version: 3}, {ID: 2, Name: "Maps", Version: 7}}}
+	for _, c := range []struct {
+		srv  serverView
+		want string
+	}{
+		{running("1/v3", "2/v7"), ""},
+		{running("1/v2", "2/v7"), "Rules v2 → v3"},
+		{running("2/v7", "5/v1"), "Rules v3 comes; 1 overlay less"},
+		{serverView{Server: &models.Server{Observed: models.ServerStopped, Status: models.ServerStatus{Overlays: []string{"1/v1"}}}}, ""},
+	} {
+		if got := strings.Join(v.Moves(c.srv), "; "); got != c.want {
+			t.Errorf("%v: %q, want %q", c.srv.Server.Status.Overlays, got, c.want)
+		}
 	}
 }

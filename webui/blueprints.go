@@ -3,8 +3,10 @@ package webui
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 	"github.com/uptrace/bun"
@@ -127,6 +129,36 @@ func (s *Server) previewArguments(c *gin.Context) error {
 type blueprintLinked struct {
 	Path    string
 	Servers []serverView
+	stacked []models.Overlay
+}
+
+// Moves says what a running server would have of other overlays at its next start,
+// such as "SourceMod v4 → v5".
+func (v blueprintLinked) Moves(srv serverView) []string {
+	if !srv.Up() {
+		return nil
+	}
+	runs := map[string]string{} // the overlay's number → its version
+	for _, ref := range srv.Server.Status.Overlays {
+		id, version, _ := strings.Cut(ref, "/")
+		runs[id] = version
+	}
+	var list []string
+	for _, o := range v.stacked {
+		id, now, _ := strings.Cut(o.Ref(), "/")
+		before, there := runs[id]
+		delete(runs, id)
+		switch {
+		case !there:
+			list = append(list, fmt.Sprintf("%s %s comes", o.Name, now))
+		case before != now:
+			list = append(list, fmt.Sprintf("%s %s → %s", o.Name, before, now))
+		}
+	}
+	if len(runs) > 0 {
+		list = append(list, count(len(runs), "overlay")+" less")
+	}
+	return list
 }
 
 func (blueprintLinked) template() string  { return "blueprint_linked.html" }
@@ -149,6 +181,9 @@ func (s *Server) blueprintLinked(ctx context.Context, u *models.User, id, host s
 		return blueprintLinked{}, err
 	}
 	v := blueprintLinked{Path: "/blueprints/" + id}
+	if v.stacked, err = models.BlueprintOverlays(ctx, s.DB, id); err != nil {
+		return blueprintLinked{}, err
+	}
 	for _, srv := range all {
 		if srv.Server.BlueprintID == id {
 			v.Servers = append(v.Servers, srv)

@@ -59,7 +59,7 @@ function swap(id, html) {
   const fresh = tpl.content.firstElementChild;
   if (!fresh) return;
   showTimes(fresh);
-  if (old.isEqualNode(fresh)) return;
+  if (old.isEqualNode(fresh) || old.querySelector('.held')) return; // what somebody drags stays in their hand
   const had = document.activeElement;
   const key = had && old.contains(had) ? focusKey(had) : '';
   const scrolls = [...all('[data-keep-scroll], .scroll, .argv', old)].map((e) => [e.scrollLeft, e.scrollTop]);

@@ -51,9 +51,6 @@ document.addEventListener('pointercancel', () => drop(false));
 document.addEventListener('keydown', (e) => { if (e.key === 'Escape') drop(false); });
 
 // The button that was pressed keeps the focus, also when its entry has moved.
-document.addEventListener('htmx:beforeSwap', (e) => {
-  if (e.detail.target?.id === 'blueprint-overlays') e.detail.target.dataset.focus = document.activeElement?.id || '';
-});
 document.addEventListener('htmx:afterSwap', (e) => {
   const id = e.detail.requestConfig?.elt?.id || e.detail.requestConfig?.triggeringEvent?.submitter?.id;
   if (e.detail.target?.id !== 'blueprint-overlays' || !id) return;
@@ -61,6 +58,10 @@ document.addEventListener('htmx:afterSwap', (e) => {
   const twin = button?.disabled ? button.parentElement.querySelector('button:not([disabled])') : button;
   twin?.focus();
 });
+
+// What was done is told to those who do not see it. It is no part of the list: the
+// live stream would take it away again.
+document.addEventListener('said', (e) => { byID('hear').textContent = e.detail.value; });
 
 /* Maps. */
 

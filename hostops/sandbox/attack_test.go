@@ -105,6 +105,7 @@ echo attack over
 
 // Attack 6 of the list: a program that asks the kernel directly is refused.
 func TestAttack6SystemCallsOfAScript(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	if b == nil {
 		return
@@ -123,6 +124,7 @@ func TestAttack6SystemCallsOfAScript(t *testing.T) {
 
 // Attack 12 of the list: no way leads inside, directly or by the proxy, in any spelling.
 func TestAttack12RecipeReachesOnlyPublicAddresses(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	if b == nil {
 		return
@@ -158,6 +160,7 @@ echo attack over
 // Attack 7 of the list: each limit ends the script while it runs, says which it was, and
 // leaves nothing.
 func TestAttack7Limits(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	if b == nil {
 		return
@@ -200,6 +203,7 @@ func TestAttack7Limits(t *testing.T) {
 
 // One file that is larger than everything may be ends the program that writes it.
 func TestAttack7LargeFile(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	if b == nil {
 		return
@@ -212,6 +216,7 @@ func TestAttack7LargeFile(t *testing.T) {
 
 // Attack 7 of the list: a fork bomb meets a limit of its own and is ended.
 func TestAttack7ForkBomb(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	if b == nil {
 		return
@@ -238,6 +243,7 @@ func TestAttack7ForkBomb(t *testing.T) {
 
 // A flood of lines is cut, with a notice, and a line without an end as well.
 func TestAttack10Flood(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	if b == nil {
 		return
@@ -258,6 +264,7 @@ func TestAttack10Flood(t *testing.T) {
 // What a script starts does not outlive it, and what it leaves is not changed any
 // more once it is looked at.
 func TestNothingOutlivesTheScript(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	if b == nil {
 		return
@@ -284,6 +291,7 @@ func TestNothingOutlivesTheScript(t *testing.T) {
 
 // A cancelled script is asked to end, then killed.
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	if b == nil {
 		return
@@ -317,6 +325,7 @@ func TestCancel(t *testing.T) {
 // Attack 29 of the list: l4d2ctl killed with -9 takes the script with it, and the next
 // build of that overlay, or a sweep, clears what was left, whatever its modes are.
 func TestKilledRunner(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	if b == nil {
 		return

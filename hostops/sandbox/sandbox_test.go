@@ -16,6 +16,7 @@ import (
 )
 
 func TestScriptMakesFiles(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	if b == nil {
 		return
@@ -49,6 +50,7 @@ mkdir closed; echo x >closed/x; chmod 000 closed/x; chmod 000 closed
 }
 
 func TestScriptFails(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	if b == nil {
 		return
@@ -63,6 +65,7 @@ func TestScriptFails(t *testing.T) {
 }
 
 func TestPreviousIsReadOnly(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	if b == nil {
 		return
@@ -106,6 +109,7 @@ func TestRefusedBuilds(t *testing.T) {
 }
 
 func TestScriptReachesTheNetThroughTheProxy(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	if b == nil {
 		return

@@ -149,7 +149,10 @@ secret=%s port=%s pid=%d
 breach() { echo "BREACH: $*"; }
 grep -rlsa "$secret" / --exclude-dir=proc --exclude-dir=left4me && breach "found it in a file"
 grep -lsa "$secret" /proc/[0-9]*/environ && breach "found it in an environment"
-for p in /var /home /root /run /srv /sys/kernel /boot /etc/left4me /etc/shadow /etc/redis /opt/left4me/share /dev/shm/left4me-test /left4me/../builds; do
+[ "$(find /run ! -type d 2>/dev/null)" ] && breach "has $(find /run ! -type d)"
+[ "$(ls /sys/class/net)" = lo ] || breach "sees interfaces $(ls /sys/class/net)"
+[ "$(find /sys -writable ! -type l 2>/dev/null | head -n 1)" ] && { echo x >"$(find /sys -writable ! -type l 2>/dev/null | head -n 1)"; } 2>/dev/null && breach "writes below /sys"
+for p in /var /home /root /srv /boot /etc/left4me /etc/shadow /etc/redis /opt/left4me/share /dev/shm/left4me-test /left4me/../builds; do
 	for q in "$p" "/proc/1/root$p"; do [ -e "$q" ] && [ "$(ls -A "$q" 2>/dev/null)" ] && breach "has $q: $(ls -A "$q")"; done
 done
 for p in /new /usr/new /etc/new /left4me/new /left4me/script.sh /opt/left4me/bin/l4d2ctl /proc/sys/kernel/hostname /proc/sysrq-trigger /proc/1/oom_score_adj; do

@@ -156,6 +156,9 @@ func (s *Server) versionFiles(o *models.Overlay) ([]ctl.ManifestFile, error) {
 		return nil, nil
 	}
 	m, err := s.Content.Manifest(o.ID, o.Version)
+	if err == nil && m.Collected {
+		err = fs.ErrNotExist
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list the files of %s: %w", o.Ref(), err)
 	}

@@ -129,6 +129,11 @@ func (h *Host) CollectOverlays(ctx context.Context, o CollectOptions) (notices [
 	if err != nil {
 		return notices, h.diskError(err)
 	}
+	if h.Sandbox != nil { // what a build left that was killed together with its l4d2ctl
+		if err := h.Sandbox.Sweep(ctx); err != nil {
+			return notices, h.diskError(err)
+		}
+	}
 	for _, n := range notices {
 		h.say("Note: %s.", n)
 	}

@@ -49,6 +49,8 @@ func duration(d time.Duration) string {
 		return fmt.Sprintf("%d hours", d/time.Hour)
 	case d%time.Minute == 0 && d > time.Minute:
 		return fmt.Sprintf("%d minutes", d/time.Minute)
+	case d == time.Second:
+		return "1 second"
 	}
 	return fmt.Sprintf("%g seconds", d.Seconds())
 }

@@ -73,7 +73,7 @@ func (d *Dialer) trusts(host, port string) bool {
 
 func (d *Dialer) lookUp(ctx context.Context, host string) ([]netip.Addr, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
-		return []netip.Addr{addr}, nil
+		return []netip.Addr{addr.Unmap()}, nil // as the kernel connects to it
 	}
 	if oddNumber(host) {
 		return nil, refuse(host, "it is a number and no address")

@@ -43,7 +43,7 @@ func TestAttack12DialRefusesInside(t *testing.T) {
 	names := map[string]string{
 		"localhost": "127.0.0.1", "inside.example": "10.1.2.3", "metadata.example": "169.254.169.254",
 		"six.example": "::1", "mapped.example": "::ffff:127.0.0.1", "nat64.example": "64:ff9b::7f00:1",
-		"mixed.example": "8.8.8.8 192.168.1.1", "own.example": "93.184.216.34", "none.example": "",
+		"mixed.example": "8.8.8.8 192.168.1.1", "own.example": "93.184.216.34", "ownmapped.example": "::ffff:93.184.216.34", "none.example": "",
 		"many.example": strings.Repeat("8.8.8.8 ", maxAnswers+1),
 	}
 	d := &Dialer{
@@ -63,7 +63,7 @@ func TestAttack12DialRefusesInside(t *testing.T) {
 	targets := []string{
 		"127.0.0.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80", "[fe80::1%25lo]:80", "[fe80::1%lo]:80", "0.0.0.0:80", "[::]:80",
 		"10.0.0.1:443", "169.254.169.254:80", "2130706433:80", "0x7f000001:80", "0x7f.1:80", "0177.0.0.1:80", "127.1:80",
-		"017700000001:80", "127.0.0.1.:80", "93.184.216.34:443", ":80", "8.8.8.8:0", "8.8.8.8:65536", "8.8.8.8:http", "8.8.8.8",
+		"017700000001:80", "127.0.0.1.:80", "93.184.216.34:443", "[::ffff:93.184.216.34]:443", "[::ffff:5db8:d822]:443", ":80", "8.8.8.8:0", "8.8.8.8:65536", "8.8.8.8:http", "8.8.8.8",
 	}
 	for name := range names {
 		targets = append(targets, name+":80")

@@ -275,12 +275,20 @@ func (h *Host) openUpload(id string) (f *os.File, size int64, err error) {
 // need some.
 const copyReserve = 1 << 30
 
-// copyFile makes a new file of size bytes of from. Where the file system can, they
-// share their blocks.
-func (h *Host) copyFile(ctx context.Context, root *os.Root, name string, from io.Reader, size int64, mode fs.FileMode) (err error) {
+// roomFor refuses a copy of size bytes that the disk could not bear.
+func (h *Host) roomFor(size int64) error {
 	if free, err := steam.FreeBytes(h.Root); err == nil && free-size < copyReserve {
 		return fail(ctl.ErrDiskFull, "the disk that holds %s has %s free, and %s more are needed while %s must stay free: make room and try again",
 			h.Root, steam.Bytes(free), steam.Bytes(size), steam.Bytes(copyReserve))
+	}
+	return nil
+}
+
+// copyFile makes a new file of size bytes of from. Where the file system can, they
+// share their blocks.
+func (h *Host) copyFile(ctx context.Context, root *os.Root, name string, from io.Reader, size int64, mode fs.FileMode) (err error) {
+	if err := h.roomFor(size); err != nil {
+		return err
 	}
 	to, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, mode)
 	if err != nil {

@@ -165,6 +165,10 @@ func (t *takeover) file(name string) (err error) {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%q was exchanged while it was copied", name)
 	}
+	// The output's holes cost nothing; those of a copy do.
+	if err := t.h.roomFor(info.Size()); err != nil {
+		return err
+	}
 	to, err := t.b.stage.Root().OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644|info.Mode().Perm()&0o111)
 	if err != nil {
 		return err

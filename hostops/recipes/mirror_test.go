@@ -36,6 +36,13 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "build-exec" {
 		syscall.Exit(sandbox.RunInside(os.Args[2:])) // os.Exit waits a second under the race detector
 	}
+	if files, err := filepath.Glob(seedFolder + "/*.sh"); err == nil { // what is missing is missed by the tests
+		for _, f := range files {
+			if b, err := os.ReadFile(f); err == nil {
+				_ = os.Setenv(seedVariable+strings.TrimSuffix(filepath.Base(f), ".sh"), string(b)) // cannot fail for such a name
+			}
+		}
+	}
 	os.Exit(m.Run())
 }
 
@@ -67,15 +74,6 @@ const (
 // newRig returns nil where the test is done, having run as nobody.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	files, err := filepath.Glob(seedFolder + "/*.sh")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range files {
-		if b, err := os.ReadFile(f); err == nil {
-			t.Setenv(seedVariable+strings.TrimSuffix(filepath.Base(f), ".sh"), string(b))
-		}
-	}
 	if suitetest.AsUser(t) {
 		return nil
 	}
@@ -290,6 +288,7 @@ func (m *mirror) putSourceMod() {
 }
 
 func TestSourceMod(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	if r == nil {
 		return
@@ -318,6 +317,7 @@ func TestSourceMod(t *testing.T) {
 // Attack 30 of the list: a site that answers with HTML, half an archive, or
 // something else, makes no version.
 func TestAttack30SitesAnswerOddly(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	if r == nil {
 		return
@@ -373,6 +373,7 @@ func (m *mirror) putTickrate() {
 }
 
 func TestTickrate(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	if r == nil {
 		return
@@ -400,6 +401,7 @@ func (m *mirror) putRework(tag string) {
 }
 
 func TestCompetitiveRework(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	if r == nil {
 		return
@@ -423,6 +425,7 @@ func TestCompetitiveRework(t *testing.T) {
 }
 
 func TestCompetitiveReworkAsScript(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	if r == nil {
 		return
@@ -458,6 +461,7 @@ func (m *mirror) putMaps(t *testing.T, packed map[string][]byte, sums map[string
 // A refresh fetches what changed, keeps what did not, and drops what left the list;
 // a map that cannot be had is told and does not spoil the others.
 func TestMapsOfL4D2Center(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	if r == nil {
 		return
@@ -507,6 +511,7 @@ func TestMapsOfL4D2Center(t *testing.T) {
 // Attack 30 of the list: maps with a wrong sum, half an archive, or no archive are
 // left out or kept as they were; an index that is none changes nothing.
 func TestAttack30Maps(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	if r == nil {
 		return
@@ -552,6 +557,7 @@ func TestAttack30Maps(t *testing.T) {
 }
 
 func TestServerDefaults(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	if r == nil {
 		return
@@ -570,6 +576,7 @@ func TestServerDefaults(t *testing.T) {
 
 // The predecessor's two recipes that ask Steam.
 func TestWorkshopScripts(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	if r == nil {
 		return

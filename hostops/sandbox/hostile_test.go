@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"syscall"
@@ -94,6 +95,30 @@ func hostile() int {
 		}
 	}
 	fmt.Println("attack over")
+	return 0
+}
+
+// coveredProc is an l4d2ctl in a container: a part of its /proc is covered, and so
+// the kernel allows no fresh one.
+func coveredProc(root string) int {
+	if err := unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	if err := unix.Mount("none", "/proc/fs", "tmpfs", unix.MS_RDONLY, ""); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	r := &Rootless{Root: root, Self: []string{"/proc/self/exe", "build-exec"}, Dialer: &fetch.Dialer{}}
+	b := Build{ID: "7", Script: "[ -e /proc/self ] && echo has proc; echo made >made; echo the end"}
+	b.Line = func(_ ctl.Stream, text string) { fmt.Println(text) }
+	b.Take = func(out *os.Root) error {
+		text, err := out.ReadFile("made")
+		fmt.Printf("took %s", text)
+		return err
+	}
+	o, err := r.Run(context.Background(), b)
+	fmt.Println(o.ExitCode, o.Limit, err)
 	return 0
 }
 

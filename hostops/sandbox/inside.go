@@ -26,7 +26,7 @@ import (
 
 const (
 	measureEvery = 500 * time.Millisecond
-	endGrace     = 3 * time.Second // between SIGTERM and SIGKILL, when l4d2ctl asks for the end
+	endGrace     = 5 * time.Second // between SIGTERM and SIGKILL, when l4d2ctl asks for the end
 	// A little more than the script's, so that a thread can still be made.
 	initTasks = maxTasks + 128
 )

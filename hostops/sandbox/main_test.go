@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "run-and-wait" {
 		syscall.Exit(runAndWait(os.Args[2]))
 	}
+	if len(os.Args) > 2 && os.Args[1] == "covered-proc" {
+		syscall.Exit(coveredProc(os.Args[2]))
+	}
 	os.Exit(m.Run())
 }
 

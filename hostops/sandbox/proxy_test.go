@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -111,7 +112,7 @@ func TestProxyForwards(t *testing.T) {
 	dial, _, p := startProxy(t, strings.TrimPrefix(server.URL, "http://"))
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		Proxy:             http.ProxyURL(&url.URL{Scheme: "http", Host: "proxy"}), Dial: func(string, string) (net.Conn, error) { return dial(), nil },
+		Proxy:             http.ProxyURL(&url.URL{Scheme: "http", Host: "proxy"}), DialContext: func(context.Context, string, string) (net.Conn, error) { return dial(), nil },
 	}}
 	get := func(path string) (string, error) {
 		req, err := http.NewRequest(http.MethodGet, server.URL+path, nil)

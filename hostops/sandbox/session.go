@@ -16,7 +16,7 @@ import (
 
 const (
 	memoryEvery = 200 * time.Millisecond
-	stopGrace   = 5 * time.Second  // for a script that was asked to end
+	stopGrace   = 10 * time.Second // for a script that was asked to end
 	killWait    = 30 * time.Second // for the kernel, or systemd, to end what was killed
 )
 

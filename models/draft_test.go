@@ -151,3 +151,87 @@ func TestUploadsThatADraftHoldsAreNeverStale(t *testing.T) {
 		}
 	})
 }
+
+// One change is taken out with its upload, unless another change holds that, too.
+func TestOneChangeIsTakenOut(t *testing.T) {
+	testenv.EachDB(t, func(t *testing.T, db *bun.DB) {
+		ctx, me := context.Background(), modelstest.User(t, db, false)
+		o, another := modelstest.Overlay(t, db, me, models.OverlayFiles), modelstest.Overlay(t, db, me, models.OverlayFiles)
+		once, twice := newUpload(t, db, me, o), newUpload(t, db, me, o)
+		list := []models.DraftChange{{Op: "put", Path: "a", UploadID: once.ID}, {Op: "put", Path: "b", UploadID: twice.ID}, {Op: "put", Path: "c", UploadID: twice.ID}, {Op: "mkdir", Path: "d"}}
+		if err := models.AddDraftChanges(ctx, db, o.ID, list); err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []string{once.ID, "", twice.ID, ""} {
+			if _, err := models.DropDraftChange(ctx, db, another.ID, list[i].Seq); !errors.Is(err, models.ErrNotFound) {
+				t.Errorf("change %d of another overlay: %v", i, err)
+			}
+			if got, err := models.DropDraftChange(ctx, db, o.ID, list[i].Seq); err != nil || got != want {
+				t.Errorf("change %d frees %q, %v; want %q", i, got, err, want)
+			}
+			if _, err := models.DropDraftChange(ctx, db, o.ID, list[i].Seq); !errors.Is(err, models.ErrNotFound) {
+				t.Errorf("change %d once more: %v", i, err)
+			}
+		}
+		if ids := uploadIDs(t, db); len(ids) != 0 {
+			t.Errorf("uploads are left: %q", ids)
+		}
+	})
+}
+
+func TestUploadsOfAUserAreBounded(t *testing.T) {
+	testenv.EachDB(t, func(t *testing.T, db *bun.DB) {
+		ctx, me, other := context.Background(), modelstest.User(t, db, false), modelstest.User(t, db, false)
+		o := modelstest.Overlay(t, db, me, models.OverlayFiles)
+		begin := func(u *models.User, size int64) (*models.Upload, error) {
+			up := &models.Upload{UserID: u.ID, OverlayID: o.ID, Name: "a", Size: size, Op: "unpack", Path: "d"}
+			return up, models.BeginUpload(ctx, db, up)
+		}
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		begun := 0
+		for range models.MaxUnfinishedUploads + 20 {
+			wg.Go(func() {
+				_, err := begin(me, 10)
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					begun++
+				} else if _, refused := models.AsInvalid(err); !refused {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if begun != models.MaxUnfinishedUploads {
+			t.Errorf("%d uploads were begun, want %d", begun, models.MaxUnfinishedUploads)
+		}
+		if n, err := models.UploadsToCome(ctx, db); err != nil || n != int64(begun)*10 {
+			t.Errorf("%d bytes are to come, %v", n, err)
+		}
+		up, err := begin(other, models.MaxUploadedBytes-5)
+		if err != nil {
+			t.Fatalf("one user's uploads hinder another: %v", err)
+		}
+		if _, err := begin(other, 6); err == nil {
+			t.Error("more bytes than may be")
+		}
+		if _, err := begin(other, 5); err != nil {
+			t.Error(err)
+		}
+		// What is announced may turn out smaller; the rest can be used again.
+		if err := models.FinishUpload(ctx, db, up, 7); err != nil || !up.Done() {
+			t.Errorf("%+v, %v", up, err)
+		}
+		if err := models.FinishUpload(ctx, db, &models.Upload{ID: up.ID}, 9); !errors.Is(err, models.ErrConflict) {
+			t.Errorf("finished twice: %v", err)
+		}
+		if _, err := begin(other, 1000); err != nil {
+			t.Error(err)
+		}
+		list, err := models.UploadsUnderWay(ctx, db, other.ID, o.ID)
+		if err != nil || len(list) != 2 || list[0].Op != "unpack" || list[0].Path != "d" {
+			t.Errorf("under way: %+v, %v", list, err)
+		}
+	})
+}

@@ -69,8 +69,10 @@ func flat(t *draftTree, dir string) []string {
 
 func TestDraftTree(t *testing.T) {
 	base := []ctl.ManifestFile{
-		{Path: "cfg/server.cfg", Size: 3, SHA256: "s1"}, {Path: "cfg/motd.txt", SHA256: "s2"},
-		{Path: "maps/a.bsp", SHA256: "s3"}, {Path: "empty", Dir: true},
+		{Path: "cfg/server.cfg", Size: 3, SHA256: "s1"},
+		{Path: "cfg/motd.txt", SHA256: "s2"},
+		{Path: "maps/a.bsp", SHA256: "s3"},
+		{Path: "empty", Dir: true},
 	}
 	const rest = "cfg/motd.txt|cfg/server.cfg"
 	tests := map[string]struct {

@@ -293,6 +293,17 @@ func TestAttack4Bomb(t *testing.T) {
 	if _, err := st.Check(context.Background(), overlay.CheckOptions{Limits: overlay.Limits{Files: 60}}); err != nil {
 		t.Errorf("just as many as there may be: %v", err)
 	}
+	// Short files with long names: whoever shows their list holds them in memory.
+	if _, err := st.Check(context.Background(), overlay.CheckOptions{Limits: overlay.Limits{Paths: 30 * len("d00d00/f")}}); err != nil {
+		t.Errorf("just as long names as there may be: %v", err)
+	}
+	if err := os.Symlink(strings.Repeat("x/", 200), filepath.Join(st.Dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, st, overlay.CheckOptions{Limits: overlay.Limits{Paths: 400}}, "the names of all files have more than 0 KiB")
+	if err := os.Remove(filepath.Join(st.Dir, "link")); err != nil {
+		t.Fatal(err)
+	}
 	// A file may claim any size: it is refused before it is read.
 	f, err := os.Create(filepath.Join(st.Dir, "huge"))
 	if err == nil {

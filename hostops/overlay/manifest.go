@@ -20,8 +20,9 @@ import (
 	"left4me/hostops/ctl"
 )
 
-// maxManifest bounds a manifest on disk: MaxFiles entries with long paths.
-const maxManifest = 256 << 20
+// maxManifest bounds a manifest on disk: MaxPaths, of which each byte may take two,
+// and what MaxFiles entries have beside it.
+const maxManifest = 128 << 20
 
 func (s *Store) manifestPath(r Ref) string {
 	return filepath.Join(s.folder(r.Overlay), fmt.Sprintf("v%d.json", r.Version))
@@ -61,6 +62,12 @@ func (s *Store) manifest(r Ref) (*ctl.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	if m := s.cache.get(r, info); m != nil {
+		return m, nil
+	}
+	// One after another: to read a long one takes a multiple of its memory.
+	s.cache.reading.Lock()
+	defer s.cache.reading.Unlock()
 	if m := s.cache.get(r, info); m != nil {
 		return m, nil
 	}
@@ -252,22 +259,34 @@ func (s *Store) Missing(r Ref) error {
 
 // The bounds of manifests that are kept in memory.
 const (
-	maxCached      = 200
-	maxCachedFiles = 300_000
+	maxCached   = 200
+	maxCachedAt = 96 << 20 // bytes of all lists, by weight; the longest has two thirds of it
 )
+
+// weight is about how many bytes of memory a list of files takes.
+func weight(tree []ctl.ManifestFile) (n int) {
+	const one = 160 // an entry, its sum and the heads of its texts
+	for i := range tree {
+		n += one + len(tree[i].Path) + len(tree[i].Link)
+	}
+	return n
+}
 
 // manifests remembers what was read, as long as the file is the same.
 type manifests struct {
-	mu    sync.Mutex
-	files int
-	all   map[Ref]cached
+	reading sync.Mutex // held while one is read
+
+	mu     sync.Mutex
+	weight int
+	all    map[Ref]cached
 }
 
 type cached struct {
-	at   time.Time
-	size int64
-	used time.Time
-	m    *ctl.Manifest
+	at     time.Time
+	size   int64
+	used   time.Time
+	weight int
+	m      *ctl.Manifest
 }
 
 func (c *manifests) get(r Ref, info fs.FileInfo) *ctl.Manifest {
@@ -286,10 +305,8 @@ func (c *manifests) put(r Ref, info fs.FileInfo, m *ctl.Manifest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.drop(r)
-	if len(m.Tree) > maxCachedFiles/2 {
-		return
-	}
-	for len(c.all) >= maxCached || c.files+len(m.Tree) > maxCachedFiles {
+	heavy := weight(m.Tree)
+	for len(c.all) > 0 && (len(c.all) >= maxCached || c.weight+heavy > maxCachedAt) {
 		oldest, first := Ref{}, true
 		for ref, e := range c.all {
 			if first || e.used.Before(c.all[oldest].used) {
@@ -301,13 +318,13 @@ func (c *manifests) put(r Ref, info fs.FileInfo, m *ctl.Manifest) {
 	if c.all == nil {
 		c.all = map[Ref]cached{}
 	}
-	c.all[r] = cached{info.ModTime(), info.Size(), time.Now(), m}
-	c.files += len(m.Tree)
+	c.all[r] = cached{info.ModTime(), info.Size(), time.Now(), heavy, m}
+	c.weight += heavy
 }
 
 func (c *manifests) drop(r Ref) {
 	if e, ok := c.all[r]; ok {
-		c.files -= len(e.m.Tree)
+		c.weight -= e.weight
 		delete(c.all, r)
 	}
 }

@@ -13,10 +13,11 @@ import (
 // The bounds of a version. The game opens none with a longer path or deeper
 // folders, and every entry costs memory in whoever shows a list.
 const (
-	MaxFiles = 200_000 // files, links and folders
-	MaxDepth = 32      // folders above a file
-	MaxPath  = 1024    // bytes
-	MaxName  = 255     // bytes; the kernel's own bound
+	MaxFiles = 200_000  // files, links and folders
+	MaxPaths = 32 << 20 // bytes of all paths and targets of links together
+	MaxDepth = 32       // folders above a file
+	MaxPath  = 1024     // bytes
+	MaxName  = 255      // bytes; the kernel's own bound
 )
 
 // CheckPath refuses what can be no path of a file in a version: names that are no

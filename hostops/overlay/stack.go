@@ -19,7 +19,7 @@ const (
 	maxLayers  = 400   // as many as a spec may name
 	maxEntries = 2_000 // of one folder
 	maxShadows = 500
-	maxLooked  = 1_000_000 // files of all layers together
+	maxLooked  = 128 << 20 // bytes of the lists of all layers together, by weight
 	maxStock   = 20_000    // files that are looked for among the game's own
 	maxNames   = 50_000    // of one folder of the game
 )
@@ -44,7 +44,7 @@ func (s *Store) Stack(refs []string, dir string) (*ctl.Stack, error) {
 			return nil, missing(clip(text))
 		}
 		layer, tree := s.layer(ref)
-		if looked += len(tree); looked > maxLooked {
+		if looked += weight(tree); looked > maxLooked {
 			layer.Fault, tree = "the layers above have too many files to look at these as well", nil
 		}
 		st.Layers, trees = append(st.Layers, layer), append(trees, tree)

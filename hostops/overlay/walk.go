@@ -14,10 +14,11 @@ import (
 	"left4me/hostops/ctl"
 )
 
-// Limits bound a version. A zero takes the package's own: MaxFiles, and as many
-// bytes as the disk has.
+// Limits bound a version. A zero takes the package's own: MaxFiles, MaxPaths, and
+// as many bytes as the disk has.
 type Limits struct {
 	Files int
+	Paths int
 	Bytes int64
 }
 
@@ -46,6 +47,7 @@ type walker struct {
 	tree   Tree
 	files  []*entry
 	count  int   // entries so far
+	paths  int   // bytes of their paths, and of what links lead to
 	size   int64 // bytes so far
 	hasher *hasher
 }
@@ -58,6 +60,9 @@ type entry struct {
 func (w *walker) run(ctx context.Context, dir string, hashed func(int64)) (*Tree, error) {
 	if w.limits.Files == 0 {
 		w.limits.Files = MaxFiles
+	}
+	if w.limits.Paths == 0 {
+		w.limits.Paths = MaxPaths
 	}
 	if w.limits.Bytes == 0 {
 		w.limits.Bytes = 1 << 62
@@ -167,6 +172,14 @@ func (w *walker) names(dir *os.File, rel string) ([]string, error) {
 	return names, nil
 }
 
+// spell counts what a list of the files costs beside their number.
+func (w *walker) spell(text string) error {
+	if w.paths += len(text); w.paths > w.limits.Paths {
+		return fail(ctl.ErrContent, "the names of all files have more than %d KiB: take shorter ones, or divide the files among overlays", w.limits.Paths>>10)
+	}
+	return nil
+}
+
 func (w *walker) entry(ctx context.Context, parent int, rel, name string, depth int) (taken bool, err error) {
 	path := name
 	if rel != "" {
@@ -177,6 +190,9 @@ func (w *walker) entry(ctx context.Context, parent int, rel, name string, depth 
 	}
 	if len(path) > MaxPath {
 		return false, w.bad(path, fmt.Sprintf("has a path of more than %d bytes", MaxPath))
+	}
+	if err := w.spell(path); err != nil {
+		return false, err
 	}
 	fd, err := unix.Openat(parent, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -262,6 +278,9 @@ func (w *walker) link(fd int, path string, st *unix.Stat_t, depth int) (taken bo
 	target := string(buf[:n])
 	if text := linkFault(target, depth); text != "" {
 		return false, w.bad(path, text)
+	}
+	if err := w.spell(target); err != nil {
+		return false, err
 	}
 	if ok, err := w.attributes(path, func(list []byte) (int, error) { return unix.Listxattr(fmt.Sprintf("/proc/self/fd/%d", fd), list) }); !ok || err != nil {
 		return false, err

@@ -355,6 +355,40 @@ func TestFailedDownloadServesTheRest(t *testing.T) {
 	}
 }
 
+// Collections that all list each other: looking for what is usable asked the database
+// for every pair of them, level by level.
+func TestAttack4BombOfCollections(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testenv.EmbeddedPair(t))
+	o := w.overlay(models.OverlayWorkshop)
+	var all []string
+	for i := range ctl.MaxWorkshopItems / 2 {
+		all = append(all, fmt.Sprint(1000+i))
+	}
+	err := w.s.DB.RunInTx(t.Context(), nil, func(ctx context.Context, tx bun.Tx) error {
+		for _, id := range all {
+			report, err := json.Marshal(ctl.Item{ID: id, State: ctl.ItemCollection, Children: all})
+			if err == nil {
+				err = models.SaveWorkshopItem(ctx, tx, &models.WorkshopItem{ID: id, State: string(ctl.ItemCollection), Report: report})
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.addItems(o, all[0])
+	w.plan("workshop-fetch", items())
+	w.work()
+	w.done(jobs.DownloadWorkshop{OverlayID: o.ID})
+	if n := len(w.ofKind("overlay.build")); n != 0 {
+		t.Errorf("%d builds of nothing", n)
+	}
+}
+
 func TestDownloadOfAnOverlayWithoutItemsAsksNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, testenv.EmbeddedPair(t))

@@ -234,27 +234,39 @@ func usableItems(ctx context.Context, db bun.IDB, overlayID int64) (map[string]s
 	if err != nil {
 		return nil, err
 	}
-	usable, seen := map[string]string{}, map[string]bool{}
-	for depth := 0; len(ask) > 0 && depth <= maxNesting && len(seen) <= maxUsable; depth++ {
+	usable, looked := map[string]string{}, 0
+	// None is asked for twice: collections of strangers may all list each other.
+	queued := make(map[string]bool, len(ask))
+	for _, id := range ask {
+		queued[id] = true
+	}
+	for depth := 0; len(ask) > 0 && depth <= maxNesting && looked <= maxUsable; depth++ {
 		known, err := models.WorkshopItems(ctx, db, ask)
 		if err != nil {
 			return nil, err
 		}
+		looked += len(known)
 		var deeper []string
 		for _, id := range ask {
 			row := known[id]
-			if row == nil || seen[id] {
+			if row == nil {
 				continue
 			}
-			seen[id] = true
 			var item ctl.Item
 			if err := json.Unmarshal(row.Report, &item); err != nil {
 				return nil, fmt.Errorf("read workshop item %s: %w", id, err)
 			}
-			if item.State == ctl.ItemCollection {
-				deeper = append(deeper, item.Children...)
-			} else if row.Stamp != "" && !refused(item, admitted) {
-				usable[id] = row.Stamp
+			if item.State != ctl.ItemCollection {
+				if row.Stamp != "" && !refused(item, admitted) {
+					usable[id] = row.Stamp
+				}
+				continue
+			}
+			for _, child := range item.Children {
+				if !queued[child] {
+					queued[child] = true
+					deeper = append(deeper, child)
+				}
 			}
 		}
 		ask = deeper

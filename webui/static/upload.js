@@ -42,7 +42,7 @@ function bytes(n) {
   const units = ['B', 'KB', 'MB', 'GB', 'TB'];
   let i = 0;
   for (; n >= 999.5 && i < units.length - 1; i++) n /= 1000;
-  return `${i >= 2 && n < 99.95 ? n.toFixed(n < 9.995 ? 2 : 1) : Math.round(n)} ${units[i]}`;
+  return `${i >= 3 && n < 99.95 ? n.toFixed(n < 9.995 ? 2 : 1) : Math.round(n)} ${units[i]}`;
 }
 
 function span(s) {
@@ -59,6 +59,13 @@ function element(tag, name, text = '') {
 }
 
 const sleep = (ms) => new Promise((done) => { setTimeout(done, ms); });
+
+// notWaiting takes an upload off the list of those that are not complete.
+function notWaiting(id) {
+  panel.querySelector(`[data-upload="${CSS.escape(id)}"]`)?.remove();
+  const list = panel.querySelector('[data-waiting]');
+  if (list && !list.querySelector('li')) list.remove();
+}
 
 class Refused extends Error {} // by the server, for good
 
@@ -106,6 +113,7 @@ class Upload {
 
   take(state, id = this.id) {
     this.id = id;
+    notWaiting(id);
     this.received = state.received;
     this.sent = 0;
     this.done = state.done;

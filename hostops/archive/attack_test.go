@@ -524,3 +524,31 @@ func TestAttack28SizesThatOverflow(t *testing.T) {
 		})
 	}
 }
+
+// A page instead of the file, or a part of it: nothing that is cut off anywhere is
+// taken for the whole archive.
+func TestAttack30PagesAndCutArchives(t *testing.T) {
+	for _, page := range []string{"<!DOCTYPE html><title>Sign in</title>", "HTTP/1.1 404 Not Found\r\n\r\n", `{"error":"gone"}`, "version https://git-lfs.github.com/spec/v1\n"} {
+		if _, err := open(t, []byte(page+strings.Repeat(" ", 2000))); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "is no archive") {
+			t.Errorf("%q: %v", page, err)
+		}
+	}
+	members := []entry{{name: "maps/a.bsp", text: strings.Repeat("a", 600)}, {name: "maps/b.bsp", text: strings.Repeat("b", 600)}}
+	for format, pack := range makers {
+		data := pack(t, members)
+		step := max(1, len(data)/64)
+		if format == Tar {
+			step, data = 512, data[:bytes.LastIndexByte(data, 'b')/512*512+512] // what follows is its end
+		}
+		for n := 0; n <= len(data)-1; n += step {
+			root, _ := newRoot(t)
+			a, err := open(t, data[:n])
+			if err == nil {
+				_, err = a.Unpack(t.Context(), root, Place{}, nil)
+			}
+			if !errors.Is(err, ErrRefused) {
+				t.Errorf("%s: the first %d of %d bytes: %v, want a refusal", format, n, len(data), err)
+			}
+		}
+	}
+}

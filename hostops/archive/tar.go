@@ -2,6 +2,7 @@ package archive
 
 import (
 	"archive/tar"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -24,6 +25,9 @@ func tarWalker(src *source, format Format, limits Limits) walker {
 		t := tar.NewReader(r)
 		for {
 			h, err := t.Next()
+			if errors.Is(err, io.EOF) && format == Tar && !ended(src) {
+				return errors.New("it has no end")
+			}
 			if errors.Is(err, io.EOF) {
 				return toEnd(r)
 			}
@@ -39,6 +43,14 @@ func tarWalker(src *source, format Format, limits Limits) walker {
 			}
 		}
 	}
+}
+
+// ended reports whether a tar's last block is of zeros, as it has to be: one that was
+// cut between two files looks whole otherwise. A gzip has its own sum.
+func ended(src *source) bool {
+	last := make([]byte, 512)
+	_, err := src.ReadAt(last, src.size-int64(len(last)))
+	return (err == nil || errors.Is(err, io.EOF)) && len(bytes.Trim(last, "\x00")) == 0
 }
 
 // maxPadding is how many bytes may follow the end of a tar: it is filled up to a

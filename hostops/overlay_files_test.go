@@ -366,42 +366,12 @@ func TestAttack2SwapInAnOperatorsFolder(t *testing.T) {
 	for i := range 30 {
 		writeFile(t, filepath.Join(own, "d", fmt.Sprint(i), "x"), "mine")
 	}
-	stop := make(chan struct{})
-	var swapper sync.WaitGroup
-	swapper.Go(func() {
-		dir, aside := filepath.Join(own, "d", "15"), filepath.Join(own, "aside")
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			// Each of them fails now and then; that is the race.
-			_ = os.Rename(dir, aside)
-			_ = os.Symlink(elsewhere, dir)
-			_ = os.Remove(dir)
-			_ = os.Rename(aside, dir)
-		}
-	})
+	stop := swapping(filepath.Join(own, "d", "15"), elsewhere)
 	for range 20 {
 		_ = buildOf(t, h, ctl.OverlaySpec{From: own}) // may fail; must not follow
 	}
-	close(stop)
-	swapper.Wait()
-	versions, err := filepath.Glob(h.path(dirOverlays, "7", "v*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range versions {
-		if strings.HasSuffix(v, ".json") {
-			continue
-		}
-		for name, text := range filesOf(t, h, filepath.Base(v)) {
-			if text == "secret" {
-				t.Errorf("%s of %s came from elsewhere", name, filepath.Base(v))
-			}
-		}
-	}
+	stop()
+	notFromElsewhere(t, h)
 }
 
 func TestAttack4ArchiveWithALinkInAnUpload(t *testing.T) {
@@ -439,6 +409,67 @@ func TestAttack1LinksAmongUploads(t *testing.T) {
 		err := buildOf(t, h, ctl.OverlaySpec{Changes: []ctl.FileChange{{Op: ctl.FilePut, Path: "x", Upload: id}}})
 		if !errors.Is(err, ctl.ErrBadSpec) || !strings.Contains(err.Error(), "is not on this host any more") {
 			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// An upload is swapped for a link to elsewhere, again and again, while versions are
+// made of it.
+func TestAttack2SwapAmongUploads(t *testing.T) {
+	h, _, _ := newHost(t)
+	id := uploadOf(t, h, 1, []byte("mine"))
+	elsewhere := filepath.Join(t.TempDir(), "x")
+	writeFile(t, elsewhere, "secret")
+	stop := swapping(h.path(dirUploads, id), elsewhere)
+	for i := range 40 {
+		// May fail; must not follow.
+		_ = buildOf(t, h, ctl.OverlaySpec{Why: fmt.Sprint(i), Changes: []ctl.FileChange{
+			{Op: ctl.FilePut, Path: fmt.Sprint(i), Upload: id}, {Op: ctl.FilePut, Path: "x", Upload: id},
+		}})
+	}
+	stop()
+	notFromElsewhere(t, h)
+}
+
+// swapping exchanges a path for a link to elsewhere and back until it is stopped.
+func swapping(path, elsewhere string) (stop func()) {
+	done := make(chan struct{})
+	var swapper sync.WaitGroup
+	swapper.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			// Each of them fails now and then; that is the race.
+			_ = os.Rename(path, path+".aside")
+			_ = os.Symlink(elsewhere, path)
+			_ = os.Remove(path)
+			_ = os.Rename(path+".aside", path)
+		}
+	})
+	return func() {
+		close(done)
+		swapper.Wait()
+	}
+}
+
+// notFromElsewhere looks for a secret in every version of overlay 7.
+func notFromElsewhere(t *testing.T, h *Host) {
+	t.Helper()
+	versions, err := filepath.Glob(h.path(dirOverlays, "7", "v*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range versions {
+		if strings.HasSuffix(v, ".json") {
+			continue
+		}
+		for name, text := range filesOf(t, h, filepath.Base(v)) {
+			if text == "secret" {
+				t.Errorf("%s of %s came from elsewhere", name, filepath.Base(v))
+			}
 		}
 	}
 }

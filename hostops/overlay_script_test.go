@@ -3,6 +3,7 @@ package hostops
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,6 +90,28 @@ func TestAttack1LinksInAScriptsOutput(t *testing.T) {
 			t.Errorf("a link to %q left something", target)
 		}
 	}
+}
+
+// A process that outlived its script, which none does, could do no more than spoil
+// its own build: what is swapped while the output is taken over is not followed.
+func TestAttack2SwapInAScriptsOutput(t *testing.T) {
+	var stops []func()
+	h := scriptHost(t, func(t *testing.T, out string) {
+		elsewhere := filepath.Join(filepath.Dir(out), "elsewhere")
+		writeFile(t, filepath.Join(elsewhere, "x"), "secret")
+		for i := range 30 {
+			writeFile(t, filepath.Join(out, "d", fmt.Sprint(i), "x"), "mine")
+		}
+		stops = append(stops, swapping(filepath.Join(out, "d", "15"), elsewhere), swapping(filepath.Join(out, "d", "20", "x"), filepath.Join(elsewhere, "x")))
+	})
+	for range 20 {
+		_ = runScript(t, h) // may fail; must not follow
+		for _, stop := range stops {
+			stop()
+		}
+		stops = nil
+	}
+	notFromElsewhere(t, h)
 }
 
 // A hard link in the output is copied: a version shares no file with what a script

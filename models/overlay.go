@@ -20,6 +20,9 @@ const (
 	OverlayManaged  OverlayKind = "managed"
 )
 
+// MaxOverlays is how many overlays one user may have, and how many may be shared.
+const MaxOverlays = 200
+
 // MaxScriptBytes bounds a script.
 const MaxScriptBytes = 256 << 10
 
@@ -105,12 +108,32 @@ func CreateOverlay(ctx context.Context, db bun.IDB, o *Overlay) error {
 		if err != nil {
 			return err
 		}
+		// Taking the number has made everybody else wait who makes an overlay.
+		if err := roomForOverlay(ctx, tx, o.UserID); err != nil {
+			return err
+		}
 		o.ID, o.Revision, o.CreatedAt = id, 1, Now()
 		if _, err := tx.NewInsert().Model(o).Exec(ctx); err != nil {
 			return fmt.Errorf("create overlay: %w", nameTaken(err))
 		}
 		return nil
 	})
+}
+
+// roomForOverlay refuses a user, "" for all of them, one overlay too many.
+func roomForOverlay(ctx context.Context, tx bun.IDB, userID string) error {
+	q := tx.NewSelect().Model((*Overlay)(nil)).Where("user_id = ?", userID)
+	if userID == "" {
+		q = tx.NewSelect().Model((*Overlay)(nil)).Where("user_id IS NULL")
+	}
+	n, err := q.Count(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("count overlays: %w", err)
+	case n >= MaxOverlays:
+		return Invalid("name", fmt.Sprintf("There are %d overlays already, and no more are possible. Delete one that nothing uses, or put its content into another.", n))
+	}
+	return nil
 }
 
 // UpdateOverlay stores name and definition. ErrConflict when somebody else

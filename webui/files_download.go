@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -20,8 +19,6 @@ import (
 const (
 	maxZipFiles = 20_000 // files in one zip
 	zipsAtOnce  = 2      // of one user
-	// writePause is how long a reader may take nothing of a zip.
-	writePause = time.Minute
 )
 
 // downloadFiles sends a file, or a folder as a zip.
@@ -86,7 +83,7 @@ func (s *Server) sendZip(c *gin.Context, o *models.Overlay, at string, n *draftN
 	if h.Get("Content-Disposition") == "" { // a name that no header can carry
 		h.Set("Content-Disposition", "attachment")
 	}
-	zw := zip.NewWriter(&patientWriter{c.Writer, http.NewResponseController(c.Writer)})
+	zw := zip.NewWriter(newPatientWriter(c))
 	for _, f := range list {
 		if err := s.addToZip(zw, o, at, f); err != nil {
 			return s.breakOff(c, o, err)
@@ -119,15 +116,4 @@ func (s *Server) breakOff(c *gin.Context, o *models.Overlay, err error) error {
 	}
 	s.Log.WarnContext(c.Request.Context(), "a download broke off", "overlay", o.ID, "err", err)
 	panic(http.ErrAbortHandler)
-}
-
-// patientWriter gives a reader a while for each part.
-type patientWriter struct {
-	out  io.Writer
-	conn *http.ResponseController
-}
-
-func (w *patientWriter) Write(b []byte) (int, error) {
-	_ = w.conn.SetWriteDeadline(time.Now().Add(writePause)) // a connection that knows no deadlines has its proxy's
-	return w.out.Write(b)
 }

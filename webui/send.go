@@ -17,5 +17,24 @@ func sendFile(c *gin.Context, name string, f File) {
 	if h.Get("Content-Disposition") == "" { // a name that no header can carry
 		h.Set("Content-Disposition", "attachment")
 	}
-	http.ServeContent(c.Writer, c.Request, "", time.Time{}, f)
+	http.ServeContent(newPatientWriter(c), c.Request, "", time.Time{}, f)
+}
+
+// writePause is how long who downloads something may take nothing of it: a connection
+// and an open file are held for them.
+const writePause = time.Minute
+
+// patientWriter gives a reader a while for each part.
+type patientWriter struct {
+	http.ResponseWriter
+	conn *http.ResponseController
+}
+
+func newPatientWriter(c *gin.Context) *patientWriter {
+	return &patientWriter{c.Writer, http.NewResponseController(c.Writer)}
+}
+
+func (w *patientWriter) Write(b []byte) (int, error) {
+	_ = w.conn.SetWriteDeadline(time.Now().Add(writePause)) // a connection that knows no deadlines has its proxy's
+	return w.ResponseWriter.Write(b)
 }

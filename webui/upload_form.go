@@ -40,12 +40,10 @@ func (s *Server) uploadFiles(c *gin.Context) error {
 		return tooManyAtOnce
 	}
 	defer leave()
+	body := newPatientReader(c, formTime, chunkPause)
+	c.Request.Body = io.NopCloser(body)
 	dir, err := s.takeForm(c, o)
-	var cut *http.MaxBytesError
-	if errors.As(err, &cut) {
-		err = &failure{status: http.StatusRequestEntityTooLarge, title: "Too much at once", text: fmt.Sprintf("One form may have %s at most. Send fewer files at once.", formatBytes(maxForm)), cause: err}
-	}
-	if err != nil {
+	if err = body.explain(err, maxForm); err != nil {
 		return s.refusedInFolder(c, o, dir, err)
 	}
 	return goTo(c, folderPath(overlayPath(o.ID), dir))
@@ -53,7 +51,6 @@ func (s *Server) uploadFiles(c *gin.Context) error {
 
 func (s *Server) takeForm(c *gin.Context, o *models.Overlay) (dir string, err error) {
 	length := c.Request.ContentLength
-	c.Request.Body = io.NopCloser(newPatientReader(c, formTime, chunkPause))
 	form, err := c.Request.MultipartReader()
 	if err != nil {
 		return "", &failure{status: http.StatusBadRequest, title: "That could not be read", text: "The form arrived broken. Send it again.", cause: err}

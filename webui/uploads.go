@@ -241,8 +241,8 @@ func (s *Server) putChunk(c *gin.Context) (*uploadState, error) {
 		return stateOf(up), tooManyAtOnce
 	}
 	defer leave()
-	body := io.LimitReader(newPatientReader(c, chunkTime, chunkPause), left)
-	n, sent := s.Content.Append(up.ID, offset, body)
+	body := newPatientReader(c, chunkTime, chunkPause)
+	n, sent := s.Content.Append(up.ID, offset, io.LimitReader(body, left))
 	switch {
 	case errors.Is(sent, ctl.ErrBusy):
 		return stateOf(up), uploadProblem(sent)
@@ -254,11 +254,7 @@ func (s *Server) putChunk(c *gin.Context) (*uploadState, error) {
 	if err := s.received(c.Request.Context(), o, up, n); err != nil {
 		return nil, err
 	}
-	var cut *http.MaxBytesError
-	if errors.As(sent, &cut) {
-		sent = &failure{status: http.StatusRequestEntityTooLarge, title: "Too much at once", text: fmt.Sprintf("One part may have %s at most.", formatBytes(maxChunk)), cause: sent}
-	}
-	return stateOf(up), uploadProblem(sent)
+	return stateOf(up), uploadProblem(body.explain(sent, maxChunk))
 }
 
 // received notes how much of an upload the host has. With the last byte it goes into
@@ -301,10 +297,11 @@ type patientReader struct {
 	conn  *http.ResponseController
 	until time.Time
 	pause time.Duration
+	err   error // why it could not be read to its end
 }
 
 func newPatientReader(c *gin.Context, most, pause time.Duration) *patientReader {
-	return &patientReader{c.Request.Body, http.NewResponseController(c.Writer), time.Now().Add(most), pause}
+	return &patientReader{body: c.Request.Body, conn: http.NewResponseController(c.Writer), until: time.Now().Add(most), pause: pause}
 }
 
 func (r *patientReader) Read(b []byte) (int, error) {
@@ -313,5 +310,22 @@ func (r *patientReader) Read(b []byte) (int, error) {
 		next = r.until
 	}
 	_ = r.conn.SetReadDeadline(next) // a connection that knows no deadlines has its proxy's
-	return r.body.Read(b)
+	n, err := r.body.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.err = err
+	}
+	return n, err
+}
+
+// explain tells an error of the sender's from one of the host's. most is how many
+// bytes they may send.
+func (r *patientReader) explain(err error, most int64) error {
+	var tooMuch *http.MaxBytesError
+	switch {
+	case err == nil || r.err == nil:
+		return err
+	case errors.As(r.err, &tooMuch):
+		return &failure{status: http.StatusRequestEntityTooLarge, title: "Too much at once", text: fmt.Sprintf("One request may have %s at most. Send less at once.", formatBytes(most)), cause: err}
+	}
+	return &failure{status: http.StatusRequestTimeout, title: "Cut off", text: "The connection was lost or too slow, so not everything arrived. Send it again.", retryAfter: 1, cause: err}
 }

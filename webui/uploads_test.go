@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -266,6 +268,42 @@ func TestUploadResumesAfterACut(t *testing.T) {
 	if got := h.text(t, up.ID); got != "abcdefghij" {
 		t.Errorf("the host has %q", got)
 	}
+}
+
+// A body that cannot be read is the sender's affair: what came of it stays, and the
+// same may be tried again.
+func TestUploadWithABrokenBody(t *testing.T) {
+	u, h := newUploader(t)
+	up := u.begin("a.bin", 10)
+	send := func(head, body string) answer {
+		t.Helper()
+		conn, err := net.Dial("tcp", strings.TrimPrefix(u.base, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		_, err = fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\nCookie: %s=%s\r\nTransfer-Encoding: chunked\r\n%s", head, u.name, u.token, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = res.Body.Close() }()
+		text, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Request = &http.Request{Method: "a broken", URL: &url.URL{Path: head}}
+		return answer{res, string(text)}
+	}
+	st := u.state(send("PUT "+u.at+"/uploads/"+up.ID+"?offset=0", "\r\n4\r\nabcd\r\nnonsense\r\n"), 408)
+	if st.Received != 4 || !st.Again || h.text(t, up.ID) != "abcd" {
+		t.Errorf("%+v", st)
+	}
+	form := "Content-Type: multipart/form-data; boundary=b\r\n\r\n2b\r\n--b\r\nContent-Disposition: form-data; name=\"x\"\r\nnonsense\r\n"
+	send("POST "+u.at+"/files", form).want(t, 408, "Cut off")
 }
 
 // A host that has less than its row says (its disk was restored) is believed.

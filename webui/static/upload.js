@@ -249,7 +249,7 @@ function draw() {
   const rows = [];
   if (live.length) {
     const left = rate > 0 && busy ? `, ${bytes(rate)}/s, about ${span((total - here) / rate)} left` : '';
-    rows.push(element('p', 'small num', busy ? `${done} of ${live.length} files, ${bytes(here)} of ${bytes(total)}${left}` : `${live.length} ${live.length === 1 ? 'file is' : 'files are'} in the draft.`));
+    rows.push(element('p', 'small num', busy ? `${done} of ${live.length} ${live.length === 1 ? 'file' : 'files'}, ${bytes(here)} of ${bytes(total)}${left}` : `${live.length} ${live.length === 1 ? 'file is' : 'files are'} in the draft.`));
   }
   const shown = queue.filter((u) => u.state === 'running' || u.state === 'failed').slice(0, rowsShown);
   for (const u of shown) rows.push(row(u));

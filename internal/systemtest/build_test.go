@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -116,6 +117,34 @@ cat /previous/run.sh || echo first
 	out, code := build(t, 7, ctl.OverlaySpec{Script: "exit 3"})
 	if code != ctl.ExitCode(ctl.ErrBuild) || !strings.Contains(out, "exit code 3") {
 		t.Errorf("code %d:\n%s", code, out)
+	}
+	unbuilt(t)
+	l4d2ctl(t, "overlay", "delete", "7")
+}
+
+// The worker builds from inside its own unit, which takes more from it than a shell
+// does: everything of that unit but what it starts.
+func TestBuildFromTheWorkersUnit(t *testing.T) {
+	spec := writeSpec(t, ctl.OverlaySpec{Script: "mkdir d; echo x >d/x; chmod 700 d; id -un"})
+	target := filepath.Join(stateRoot, "tmp", filepath.Base(spec)) // the unit's /tmp is its own
+	sh(t, "install", "-m", "644", spec, target)
+	defer os.Remove(target) // the container is thrown away
+	argv := []string{"systemd-run", "--wait", "--pipe", "--collect", "--quiet"}
+	_, service, _ := strings.Cut(sh(t, "systemctl", "cat", "left4me-worker.service"), "[Service]\n")
+	service, _, _ = strings.Cut(service, "[Install]")
+	for line := range strings.Lines(service) {
+		line = strings.TrimSpace(line)
+		key, _, ok := strings.Cut(line, "=")
+		if ok && !strings.HasPrefix(line, "#") && !slices.Contains([]string{"ExecStart", "EnvironmentFile", "Restart", "RestartSec"}, key) {
+			argv = append(argv, "-p", line)
+		}
+	}
+	if len(argv) < 20 {
+		t.Fatalf("the worker's unit has only %q", argv)
+	}
+	out, err := try(append(argv, "/opt/left4me/bin/l4d2ctl", "overlay", "build", "7", "-f", target)...)
+	if err != nil || !strings.Contains(out, "Overlay 7 has its first version") {
+		t.Errorf("%v\n%s", err, out)
 	}
 	unbuilt(t)
 	l4d2ctl(t, "overlay", "delete", "7")

@@ -113,7 +113,7 @@ func (s *Server) workshopItems(ctx context.Context, u *models.User, o *models.Ov
 	if err != nil {
 		return v, err
 	}
-	known := map[string]itemView{}
+	known, queued := map[string]itemView{}, map[string]bool{} // collections of strangers may all list each other
 	for level, ids := 0, roots; len(ids) > 0 && level < maxItemLevels && len(known) < ctl.MaxWorkshopItems; level++ {
 		rows, err := models.WorkshopItems(ctx, s.DB, ids)
 		if err != nil {
@@ -128,7 +128,8 @@ func (s *Server) workshopItems(ctx context.Context, u *models.User, o *models.Ov
 			}
 			known[id] = one
 			for _, child := range one.Item.Children {
-				if _, seen := known[child]; !seen {
+				if _, seen := known[child]; !seen && !queued[child] {
+					queued[child] = true
 					next = append(next, child)
 				}
 			}

@@ -241,6 +241,31 @@ func OverlayServers(ctx context.Context, db bun.IDB, id int64) ([]Server, error)
 	return list, err
 }
 
+// OverlayCount says how many blueprints stack an overlay, and how many servers are
+// linked to those.
+type OverlayCount struct{ Blueprints, Servers int }
+
+// OverlayCounts counts the blueprints and servers of each of the given overlays, of
+// every user. Overlays that nothing stacks are absent.
+func OverlayCounts(ctx context.Context, db bun.IDB, overlayIDs []int64) (map[int64]OverlayCount, error) {
+	if len(overlayIDs) == 0 {
+		return nil, nil
+	}
+	var list []struct {
+		OverlayID           int64
+		Blueprints, Servers int
+	}
+	err := db.NewSelect().TableExpr("blueprint_overlays AS bo").
+		Join("LEFT JOIN servers AS s ON s.blueprint_id = bo.blueprint_id").
+		ColumnExpr("bo.overlay_id, COUNT(DISTINCT bo.blueprint_id) AS blueprints, COUNT(s.id) AS servers").
+		Where("bo.overlay_id IN (?)", bun.List(overlayIDs)).GroupExpr("bo.overlay_id").Scan(ctx, &list)
+	byID := make(map[int64]OverlayCount, len(list))
+	for _, c := range list {
+		byID[c.OverlayID] = OverlayCount{c.Blueprints, c.Servers}
+	}
+	return byID, err
+}
+
 // Overlays lists what the user may stack, without definitions: their own overlays
 // and the shared ones.
 func Overlays(ctx context.Context, db bun.IDB, userID string) ([]Overlay, error) {

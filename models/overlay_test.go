@@ -173,6 +173,14 @@ func TestOverlayReach(t *testing.T) {
 		if err != nil || len(blueprints) != 1 || blueprints[0] != s.BlueprintID || len(servers) != 1 || servers[0] != s.ID {
 			t.Errorf("it reaches the blueprints %v and the servers %v, %v", blueprints, servers, err)
 		}
+		bare, empty := modelstest.Overlay(t, db, me, models.OverlayFiles), modelstest.Blueprint(t, db, me)
+		if err := models.SetBlueprintOverlays(ctx, db, me.ID, empty.ID, []models.Stacked{{ID: o.ID}}); err != nil {
+			t.Fatal(err)
+		}
+		counts, err := models.OverlayCounts(ctx, db, []int64{o.ID, bare.ID})
+		if want := (models.OverlayCount{Blueprints: 2, Servers: 1}); err != nil || len(counts) != 1 || counts[o.ID] != want {
+			t.Errorf("counted %v, %v; want %v for overlay %d alone", counts, err, want, o.ID)
+		}
 	})
 }
 

@@ -329,8 +329,15 @@ func TestFragmentIsWhatThePageIncludes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	maps := modelstest.Overlay(t, s.db, u, models.OverlayWorkshop)
+	modelstest.Publish(t, s.db, maps, 1)
+	if _, err := models.AddOverlayItems(context.Background(), s.db, maps.ID, []string{"121086524"}); err != nil {
+		t.Fatal(err)
+	}
 	b := s.browser(u)
 	for path, feeds := range map[string]string{
+		"/overlays":                      "strip,overlays",
+		overlayPath(maps.ID):             "strip,overlay:" + fmt.Sprint(maps.ID),
 		"/servers":                       "strip,servers",
 		"/servers/" + srv.Instance:       "strip,server:" + srv.Instance,
 		"/blueprints":                    "strip,blueprints",
@@ -372,11 +379,11 @@ func TestForeignTopics(t *testing.T) {
 	s := newSite(t)
 	owner, other := modelstest.User(t, s.db, false), modelstest.User(t, s.db, false)
 	srv := modelstest.Server(t, s.db, s.key, owner)
-	j := s.runningJob(owner)
+	j, maps := s.runningJob(owner), modelstest.Overlay(t, s.db, owner, models.OverlayWorkshop)
 	b := s.browser(other)
 	for _, topics := range []string{
 		"server:" + srv.Instance, "console:" + srv.Instance, "blueprint:" + srv.BlueprintID, fmt.Sprintf("job:%d", j.ID),
-		"strip,job:1", "job:x", "job:-1", "jobs:" + owner.ID, "nonsense", "", "strip,", "a,b,c,d,e,f,g,h,i,j",
+		"strip,job:1", "job:x", fmt.Sprintf("overlay:%d", maps.ID), "overlay:x", "overlay:0", "overlays:" + owner.ID, "job:-1", "jobs:" + owner.ID, "nonsense", "", "strip,", "a,b,c,d,e,f,g,h,i,j",
 	} {
 		b.get("/events?topics="+url.QueryEscape(topics)).want(t, 404)
 	}

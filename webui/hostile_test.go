@@ -3,13 +3,17 @@ package webui
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
+	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"left4me/hostops/ctl"
 	"left4me/jobs"
 	"left4me/models"
 	"left4me/models/modelstest"
@@ -33,7 +37,8 @@ var hostile = []string{
 // TestHostileTexts puts strangers' texts wherever they can get and looks at every
 // page for markup that came out of them.
 func TestHostileTexts(t *testing.T) {
-	s := newSite(t)
+	content := &versionContent{Content: &stackContent{}, manifests: map[string]*ctl.Manifest{}}
+	s := newSite(t, func(c *Config) { c.Content = content })
 	ctx := context.Background()
 	u := modelstest.User(t, s.db, true)
 	must := func(err error) {
@@ -42,8 +47,8 @@ func TestHostileTexts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	paths := []string{"/servers", "/servers/new", "/blueprints", "/jobs", "/game", "/account"}
-	for _, text := range hostile {
+	paths := []string{"/servers", "/servers/new", "/blueprints", "/jobs", "/game", "/account", "/overlays"}
+	for i, text := range hostile {
 		name := strings.Map(func(r rune) rune {
 			if r < ' ' || r == 0x202e || r == 0x2066 {
 				return -1 // refused in a name; our own tests of models say so
@@ -71,6 +76,22 @@ func TestHostileTexts(t *testing.T) {
 		w, _, err := jobs.OpenConsole(ctx, s.rdb, srv.Instance)
 		must(err)
 		must(w.Append(ctx, []jobs.ConsoleLine{{Line: jobs.Line{At: models.Now(), Stream: text, Text: text}}}))
+		finding := ctl.Finding{Path: text, Verdict: ctl.VerdictRefused, Code: text, Sentence: text, SHA256: text}
+		campaigns := []ctl.Campaign{{Name: text, Title: text, Author: text, File: text, Modes: []ctl.Mode{{Name: text, Chapters: []ctl.Chapter{{Map: text, Title: text}}}}}}
+		o := &models.Overlay{UserID: u.ID, Name: name, Kind: models.OverlayWorkshop}
+		must(models.CreateOverlay(ctx, s.db, o))
+		report := ctl.Version{Overlay: o.ID, Number: 1, Release: text, Campaigns: campaigns, Findings: []ctl.Finding{finding}}
+		raw, err := json.Marshal(report)
+		must(err)
+		must(models.PublishVersion(ctx, s.db, &models.OverlayVersion{OverlayID: o.ID, Number: 1, CreatedAt: models.Now(), UserName: text, Why: text, Report: raw}))
+		content.manifests[fmt.Sprintf("%d/v1", o.ID)] = &ctl.Manifest{Version: report, Tree: []ctl.ManifestFile{{Path: text}, {Path: text, Link: text}, {Path: text, Dir: true}}}
+		raw, err = json.Marshal(ctl.Item{Title: text, State: ctl.ItemFailed, Message: text, Filename: text, Stamp: text, Tags: []string{text}, Findings: []ctl.Finding{finding}, Campaigns: campaigns, Image: true})
+		must(err)
+		must(models.SaveWorkshopItem(ctx, s.db, &models.WorkshopItem{ID: fmt.Sprint(1 + i), State: string(ctl.ItemFailed), Title: text, Stamp: text, Report: raw}))
+		_, err = models.AddOverlayItems(ctx, s.db, o.ID, []string{fmt.Sprint(1 + i)})
+		must(err)
+		must(models.AdmitFile(ctx, s.db, &models.AdmittedFile{OverlayID: o.ID, SHA256: text, Path: text, UserName: text}))
+		paths = append(paths, overlayPath(o.ID), overlayPath(o.ID)+"/versions", overlayPath(o.ID)+"/versions/1?"+url.Values{"filter": {text}}.Encode(), overlayPath(o.ID)+"/versions/1")
 		paths = append(paths, "/servers/"+srv.Instance, "/blueprints/"+b.ID, jobView{Job: job}.Path())
 		if text == hostile[0] {
 			must(models.FinishJob(ctx, s.db, job.ID, 1, models.Ending{State: models.JobFailed, Message: text, Notices: []string{text}}))
@@ -87,7 +108,7 @@ func TestHostileTexts(t *testing.T) {
 			}
 		}
 	}
-	b.get(paths[6]).want(t, 200, "&lt;script&gt;alert(1)&lt;/script&gt;")
+	b.get(paths[7]).want(t, 200, "&lt;script&gt;alert(1)&lt;/script&gt;")
 }
 
 // golden compares what a view renders with the file of that name.
@@ -144,7 +165,26 @@ func TestGoldenFragments(t *testing.T) {
 		Steps: []models.JobStep{{Title: "Steam client updated", Began: at, Ended: at.Add(12 * time.Second)}},
 		Now:   &models.JobStep{Title: "Linux files: downloading", Step: 2, Steps: 4, Percent: 66.3, Done: 128_000_000, Total: 193_000_000, Rate: 31_000_000, Left: 2, Try: 2, Tries: 3, Why: "Steam had not cached the app information yet"},
 	}
+	fetching := job("workshop.download", models.JobRunning)
+	fetching.Job.Title = "Fetch the workshop items of Maps <b>"
+	fetching.Job.Progress.Now = &models.JobStep{Title: "Items: downloading", Step: 2, Steps: 3, Percent: 25, Done: 30_000_000, Total: 120_000_000, Rate: 9_000_000, Left: 10}
+	maps := &models.Overlay{ID: 12, UserID: "u1", Name: "Maps <b>", Kind: models.OverlayWorkshop, Version: 3}
+	zip := ctl.Finding{Path: "left4dead2/addons/777.vpk", Verdict: ctl.VerdictRefused, Sentence: "it is a ZIP archive", SHA256: "ab"}
+	report := ctl.Version{Files: 2, Size: 5_000_000, Previous: 2, Added: 1, Changed: 2, Removed: 3, Findings: []ctl.Finding{zip}, Campaigns: make([]ctl.Campaign, 2)}
+	busy := overlayView{Overlay: maps, Report: report, Published: at, Refused: 1, Stacked: models.OverlayCount{Blueprints: 1, Servers: 2}, Job: &fetching, See: true, Change: true}
+	shared := overlayView{Overlay: &models.Overlay{ID: 13, Name: "SourceMod", Kind: models.OverlayManaged}}
+	version := func(n int64, collected time.Time) versionRow {
+		return versionRow{Version: models.OverlayVersion{OverlayID: 12, Number: n, CreatedAt: at, UserName: "mira", Why: "because", Size: 5_000_000, CollectedAt: collected}, Report: report, Refused: 1, Current: n == 3}
+	}
 	for name, v := range map[string]view{
+		"overlay_fetching.html": overlayHead{overlayView: busy, Uses: []models.OverlayUse{{BlueprintID: "b1", Blueprint: "Competitive", Servers: 2}}, Others: 1},
+		"overlay_rows.html":     overlayList{Mine: []overlayView{busy}, Shared: []overlayView{shared}},
+		"overlay_history.html":  overlayVersions{Path: "/overlays/12", Change: true, Older: 1, Rows: []versionRow{version(3, time.Time{}), version(2, time.Time{}), version(1, at)}},
+		"overlay_items.html": workshopItems{Path: "/overlays/12", Change: true, Ready: 1, Open: 1, Size: 5_000_000, Rows: []itemView{
+			{Item: ctl.Item{ID: "777", Title: "All <maps>", State: ctl.ItemCollection, Children: []string{"888"}}, Own: true, Below: 1},
+			{Item: ctl.Item{ID: "888", Title: "Dead Air 2", State: ctl.ItemStored, Stamp: "1", Size: 5_000_000, Updated: at, Image: true}, Level: 1},
+			{Item: ctl.Item{ID: "999", State: ctl.ItemGone, Message: "Steam has no such item."}, Own: true},
+		}},
 		"card_running.html":  serverCard{serverView{Server: running, Host: "left4.example"}},
 		"card_pending.html":  serverCard{serverView{Server: pending, Host: "left4.example"}},
 		"card_failed.html":   serverCard{serverView{Server: failed, Host: "left4.example"}},

@@ -168,7 +168,8 @@ type (
 	jobHead struct {
 		jobView
 		Blockers []jobView
-		Retry    bool // this user may ask for the same again
+		Overlay  *models.Overlay // what it works on, when this user may see that
+		Retry    bool            // this user may ask for the same again
 	}
 	jobProgress struct{ jobView }
 	jobTable    struct {
@@ -206,6 +207,9 @@ func (s *Server) jobHead(ctx context.Context, u *models.User, id int64) (jobHead
 		return jobHead{}, err
 	}
 	head := jobHead{jobView: jobView{Job: j}}
+	if o := j.Overlay; o != nil && o.ID != 0 && (o.UserID == "" || o.UserID == u.ID) {
+		head.Overlay = o
+	}
 	if j.State == models.JobQueued {
 		waits, err := models.JobBlockers(ctx, s.DB, id)
 		if err != nil {

@@ -20,16 +20,17 @@ import (
 // kindView is a kind of overlay as people know it.
 type kindView struct {
 	Kind        models.OverlayKind
+	Icon        string
 	Word, Title string
 	Text        string
 }
 
 // kinds are in the order in which they are offered.
 var kinds = []kindView{
-	{models.OverlayWorkshop, "Workshop", "From the Steam workshop", "Maps and add-ons by number or link, single or as collections. They are fetched, checked and kept current."},
-	{models.OverlayFiles, "Files", "Uploads", "Your own maps, plug-ins and configs: files, folders or archives from your computer."},
-	{models.OverlayScript, "Script", "A script", "A bash recipe that puts files together. It runs shut in, with its own folder and the public internet."},
-	{models.OverlayManaged, "Recipe", "A ready recipe", "SourceMod, tickrate, map packs and more, fetched from their makers. Shared with everybody on this host."},
+	{models.OverlayWorkshop, "workshop", "Workshop", "From the Steam workshop", "Maps and add-ons by number or link, single or as collections. They are fetched, checked and kept current."},
+	{models.OverlayFiles, "files", "Files", "Uploads", "Your own maps, plug-ins and configs: files, folders or archives from your computer."},
+	{models.OverlayScript, "script", "Script", "A script", "A bash recipe that puts files together. It runs shut in, with its own folder and the public internet."},
+	{models.OverlayManaged, "recipe", "Recipe", "A ready recipe", "SourceMod, tickrate, map packs and more, fetched from their makers. Shared with everybody on this host."},
 }
 
 func kindOf(k models.OverlayKind) kindView {
@@ -38,7 +39,7 @@ func kindOf(k models.OverlayKind) kindView {
 			return v
 		}
 	}
-	return kindView{Kind: k, Word: string(k)}
+	return kindView{Kind: k, Icon: "files", Word: string(k)}
 }
 
 // overlayView is an overlay with what its current version says and what is being
@@ -48,6 +49,7 @@ type overlayView struct {
 	Report            ctl.Version
 	Published         time.Time
 	Refused, Warnings int
+	Stacked           models.OverlayCount
 	Job               *jobView // the first unfinished one
 	See               bool     // this user may open it
 	Change            bool     // this user may change the overlay
@@ -139,9 +141,13 @@ func (s *Server) overlayList(ctx context.Context, u *models.User) (overlayList, 
 	if err != nil {
 		return overlayList{}, err
 	}
+	stacked, err := models.OverlayCounts(ctx, s.DB, ids)
+	if err != nil {
+		return overlayList{}, err
+	}
 	var list overlayList
 	for i := range all {
-		v := overlayView{Overlay: &all[i], Change: all[i].ChangeableBy(u)}
+		v := overlayView{Overlay: &all[i], Stacked: stacked[all[i].ID], Change: all[i].ChangeableBy(u)}
 		v.read(current[all[i].ID])
 		if j := busy[all[i].ID]; j != nil {
 			v.Job, v.See = &jobView{Job: j}, j.VisibleTo(u)
@@ -163,13 +169,6 @@ type overlaysPage struct {
 
 func (overlaysPage) template() string { return "overlays.html" }
 
-// scheduleView is work that comes by the clock, and the button that does it now.
-type scheduleView struct {
-	Title, Path string
-	Enabled     bool
-	Last, Next  time.Time
-}
-
 func (s *Server) listOverlays(c *gin.Context) error {
 	ctx, u := c.Request.Context(), user(c)
 	list, err := s.overlayList(ctx, u)
@@ -188,35 +187,6 @@ func (s *Server) listOverlays(c *gin.Context) error {
 	return s.show(c, http.StatusOK, p)
 }
 
-func (s *Server) schedules(ctx context.Context) ([]scheduleView, error) {
-	list, err := models.Schedules(ctx, s.DB, models.LocalHost)
-	if err != nil {
-		return nil, err
-	}
-	var out []scheduleView
-	for _, sch := range list {
-		v := scheduleView{Enabled: sch.Enabled, Last: sch.LastAt, Next: sch.Next(time.Now())}
-		switch sch.Name {
-		case jobs.RefreshOverlays{}.Kind():
-			v.Title, v.Path = "Look for new versions of all workshop items", "/overlays/refresh"
-		case jobs.CollectOverlays{}.Kind():
-			v.Title, v.Path = "Remove versions that nothing uses", "/overlays/collect"
-		default:
-			continue
-		}
-		out = append(out, v)
-	}
-	return out, nil
-}
-
-func (s *Server) refreshOverlays(c *gin.Context) error {
-	return s.enqueueAndShow(c, jobs.RefreshOverlays{})
-}
-
-func (s *Server) collectOverlays(c *gin.Context) error {
-	return s.enqueueAndShow(c, jobs.CollectOverlays{})
-}
-
 // enqueueAndShow asks for a job and goes to its page.
 func (s *Server) enqueueAndShow(c *gin.Context, args jobs.Args) error {
 	j, err := s.Jobs.Enqueue(c.Request.Context(), actor(c), args)
@@ -224,110 +194,6 @@ func (s *Server) enqueueAndShow(c *gin.Context, args jobs.Args) error {
 		return err
 	}
 	return goTo(c, jobView{Job: j}.Path())
-}
-
-// newOverlayPage asks what an overlay is to be made of.
-type newOverlayPage struct {
-	Layout  layout
-	Kinds   []kindView
-	Recipes []ctl.Recipe
-	Kind    string
-	Name    string
-	Recipe  string
-	Shared  bool
-	Admin   bool
-	Problem map[string]string
-}
-
-func (newOverlayPage) template() string { return "overlay_new.html" }
-
-func (s *Server) newOverlay(c *gin.Context) error {
-	kind := c.Query("kind")
-	if kindOf(models.OverlayKind(kind)).Text == "" {
-		kind = string(models.OverlayWorkshop)
-	}
-	return s.renderNewOverlay(c, http.StatusOK, newOverlayPage{Kind: kind})
-}
-
-func (s *Server) renderNewOverlay(c *gin.Context, status int, p newOverlayPage) error {
-	p.Admin = user(c).Admin
-	for _, k := range kinds {
-		if k.Kind != models.OverlayManaged || p.Admin {
-			p.Kinds = append(p.Kinds, k)
-		}
-	}
-	if p.Admin && s.Content != nil {
-		p.Recipes = s.Content.Recipes()
-	}
-	var err error
-	if p.Layout, err = s.layout(c, "New overlay", "overlays"); err != nil {
-		return err
-	}
-	return s.show(c, status, p)
-}
-
-func (s *Server) createOverlay(c *gin.Context) error {
-	u := user(c)
-	p := newOverlayPage{Kind: c.PostForm("kind"), Name: c.PostForm("name"), Recipe: c.PostForm("recipe"), Shared: c.PostForm("shared") == "yes"}
-	o := &models.Overlay{UserID: u.ID, Name: p.Name, Kind: models.OverlayKind(p.Kind)}
-	err := s.checkNewOverlay(u, &p, o)
-	if err == nil {
-		err = s.DB.RunInTx(c.Request.Context(), nil, func(ctx context.Context, tx bun.Tx) error {
-			if err := models.CreateOverlay(ctx, tx, o); err != nil {
-				return err
-			}
-			return models.Audit(ctx, tx, actor(c), "overlay.create", o.Subject(), o.Name)
-		})
-	}
-	if bad, ok := models.AsInvalid(err); ok {
-		p.Problem = map[string]string{bad.Field: bad.Message}
-		return s.renderNewOverlay(c, http.StatusUnprocessableEntity, p)
-	} else if err != nil {
-		return err
-	}
-	if o.Kind == models.OverlayManaged {
-		if _, err := s.Jobs.Enqueue(c.Request.Context(), actor(c), jobs.BuildOverlay{OverlayID: o.ID, Why: "It was made."}); err != nil {
-			return err
-		}
-	}
-	return goTo(c, overlayPath(o.ID))
-}
-
-func (s *Server) checkNewOverlay(u *models.User, p *newOverlayPage, o *models.Overlay) error {
-	if kindOf(o.Kind).Text == "" {
-		return models.Invalid("kind", "Choose what it is made of.")
-	}
-	if p.Shared || o.Kind == models.OverlayManaged {
-		if !u.Admin {
-			return models.Invalid("shared", "Only an administrator may make an overlay for everybody.")
-		}
-		o.UserID = ""
-	}
-	if o.Kind != models.OverlayManaged {
-		return nil
-	}
-	recipe := s.recipe(p.Recipe)
-	if recipe == nil {
-		return models.Invalid("recipe", "Choose a recipe.")
-	}
-	o.Definition.Recipe, o.Definition.Options = recipe.Name, map[string]string{}
-	for _, opt := range recipe.Options {
-		o.Definition.Options[opt.Name] = opt.Default
-	}
-	return nil
-}
-
-// recipe finds a shipped recipe, nil when there is none of that name.
-func (s *Server) recipe(name string) *ctl.Recipe {
-	if s.Content == nil {
-		return nil
-	}
-	for _, r := range s.Content.Recipes() {
-		if r.Name == name {
-			return &r
-		}
-	}
-	return nil
 }
 
 // overlayHead is the top of an overlay's page: what it is and what goes on.
@@ -565,7 +431,7 @@ func (s *Server) overlayFeed(ctx context.Context, u *models.User, arg string) (*
 			}
 			frags = append(frags, build)
 		}
-		return frags, []string{jobs.TopicOverlay(id), jobs.TopicJobs("")}, nil
+		return frags, []string{jobs.TopicOverlay(id)}, nil
 	}}, nil
 }
 

@@ -59,6 +59,7 @@ func (c *versionContent) Image(item string) (File, string, error) {
 func (c *versionContent) Recipes() []ctl.Recipe {
 	return []ctl.Recipe{{Name: "sourcemod", Title: "SourceMod", Text: "Plug-ins.", From: "sm.example", Options: []ctl.RecipeOption{
 		{Name: "branch", Title: "Branch", Default: "1.12", Choices: []string{"1.11", "1.12"}},
+		{Name: "admins", Title: "Admins"},
 	}}}
 }
 
@@ -95,7 +96,15 @@ func TestWorkshopOverlayPage(t *testing.T) {
 	}
 	at := overlayPath(list[0].ID)
 	br.post(at+"/items", url.Values{"items": {"hello there"}}).want(t, 422, "There is no workshop number or link in it", "hello there")
-	br.post(at+"/items", url.Values{"items": {"https://steamcommunity.com/sharedfiles/filedetails/?id=121086524\n777 nonsense"}}).want(t, 422, "2 items added", "nonsense")
+	br.post(at+"/items", url.Values{"items": {"https://steamcommunity.com/sharedfiles/filedetails/?id=121086524\n777 non<b>sense"}}).want(t, 200, "2 items added", "non&lt;b&gt;sense", "was not understood", "<html")
+	again := br.post(at+"/items", url.Values{"items": {"777"}}, hx("workshop-add")...)
+	again.want(t, 200, "They were here already", `id="workshop-add"`)
+	if strings.Contains(again.Text, "<html") || strings.Contains(again.Text, "777") {
+		t.Errorf("a script gets the emptied form and nothing else:\n%s", again.Text)
+	}
+	br.post(at+"/items", url.Values{"items": {"777"}}).want(t, 303)
+	br.post(at+"/items", url.Values{"items": {"poem"}}, hx("workshop-add")...).want(t, 200, "There is no workshop number or link in it", "poem")
+	br.post(at+"/items", url.Values{"items": {numbers(models.MaxOverlayItems + 1)}}).want(t, 422, "at most 1000 items")
 	if j := s.lastJob("workshop.download", me); j == nil || j.OverlayID != list[0].ID {
 		t.Fatalf("no job fetches the items: %+v", j)
 	}
@@ -121,12 +130,37 @@ func TestWorkshopOverlayPage(t *testing.T) {
 	br.get("/workshop/1/image").want(t, 404)
 	br.get("/workshop/..%2f1/image").want(t, 404)
 	br.post(at+"/items/remove", url.Values{"item": {"888"}}).want(t, 404)
-	br.post(at+"/items/remove", url.Values{"item": {"777"}}).want(t, 303)
+	br.post(at+"/items/remove", url.Values{"item": {"777"}}, hx("workshop-items")...).want(t, 200, "Urban Flight", `id="workshop-items"`)
+	br.post(at+"/download", nil, hx("overlay-head")...).want(t, 200, `id="overlay-head"`, "Fetch the workshop items of Maps", "Waiting")
 	if ids, err := models.OverlayItemIDs(ctx, s.db, list[0].ID); err != nil || !slices.Equal(ids, []string{"121086524"}) {
 		t.Errorf("items %q, %v", ids, err)
 	}
 	if j := s.lastJob("overlay.build", me); j == nil {
 		t.Error("taking an item out builds nothing")
+	}
+}
+
+// numbers is a text with n workshop numbers.
+func numbers(n int) string {
+	var out strings.Builder
+	for i := range n {
+		_, _ = fmt.Fprintln(&out, 5000+i) // writing to memory does not fail
+	}
+	return out.String()
+}
+
+// TestItemsInOneStep: what an overlay asks for and the job that fetches it come
+// together or not at all.
+func TestItemsInOneStep(t *testing.T) {
+	s := newSite(t)
+	ctx, me := context.Background(), modelstest.User(t, s.db, false)
+	o := modelstest.Overlay(t, s.db, me, models.OverlayWorkshop)
+	if _, err := s.db.ExecContext(ctx, "CREATE TRIGGER no_jobs BEFORE INSERT ON jobs BEGIN SELECT RAISE(FAIL, 'no'); END"); err != nil {
+		t.Fatal(err)
+	}
+	s.browser(me).post(overlayPath(o.ID)+"/items", url.Values{"items": {"121086524"}}).want(t, 409)
+	if ids, err := models.OverlayItemIDs(ctx, s.db, o.ID); err != nil || len(ids) != 0 {
+		t.Errorf("without a job the overlay asks for %q, %v", ids, err)
 	}
 }
 
@@ -157,6 +191,10 @@ func TestVersionsOfAnOverlay(t *testing.T) {
 	if strings.Contains(page.Text, "Let it in") || strings.Contains(page.Text, "Use this one") {
 		t.Error("a visitor of a shared overlay is offered to change it")
 	}
+	page.want(t, 200, "send an administrator the address of this page", `<option selected>1</option>`)
+	br.get(at+"/versions/1?against=2").want(t, 200, "Against version 2", "+ cfg/only1.cfg", "− cfg/only2.cfg")
+	br.get(at+"/versions/1").want(t, 200, "It is the first one.")
+	br.get(at+"/versions/2?against=99").want(t, 200, "The host knows no version 99.")
 	br.get(at+"/versions/2?filter=ONLY").want(t, 200, "cfg/only2.cfg")
 	br.get(at+"/versions/3").want(t, 404)
 	br.get(overlayPath(another.ID)+"/versions/1").want(t, 404)
@@ -183,6 +221,8 @@ func TestVersionsOfAnOverlay(t *testing.T) {
 	if list, err := models.AdmittedFiles(ctx, s.db, o.ID); err != nil || len(list) != 1 || list[0].SHA256 != bad.SHA256 {
 		t.Errorf("admitted %+v, %v", list, err)
 	}
+	boss.get(at+"/versions/1").want(t, 200, admin.Name+" let it in", "Let in from the next version on")
+	boss.post(at+"/versions/1/use", nil, hx("overlay-versions")...).want(t, 200, `id="overlay-versions"`, "files removed")
 	if j := s.lastJob(jobs.BuildOverlay{}.Kind(), admin); j == nil || !strings.Contains(string(j.Args), "was let in") {
 		t.Errorf("letting a file in builds nothing: %+v", j)
 	}
@@ -203,19 +243,132 @@ func TestManagedOverlay(t *testing.T) {
 	boss := s.browser(admin)
 	boss.get("/overlays/new").want(t, 200, "A ready recipe", "SourceMod")
 	boss.post("/overlays", url.Values{"name": {"SM"}, "kind": {"managed"}}).want(t, 422, "Choose a recipe.")
-	boss.post("/overlays", url.Values{"name": {"SM"}, "kind": {"managed"}, "recipe": {"sourcemod"}}).want(t, 303)
+	boss.post("/overlays", url.Values{"name": {"SM"}, "kind": {"managed"}, "recipe": {"sourcemod"}, "sourcemod.branch": {"9"}}).want(t, 422, "cannot be")
+	boss.post("/overlays", url.Values{"name": {"SM"}, "kind": {"managed"}, "recipe": {"sourcemod"}, "sourcemod.admins": {"<b>\x01"}}).want(t, 422, "cannot be shown")
+	s.browser(me).post("/overlays", url.Values{"name": {"SM"}, "kind": {"managed"}, "recipe": {"sourcemod"}}).want(t, 422, "Only an administrator")
+	boss.post("/overlays", url.Values{"name": {"SM"}, "kind": {"managed"}, "recipe": {"sourcemod"}, "sourcemod.admins": {"STEAM_1:0:1"}}).want(t, 303)
 	list, err := models.OverlaysOfKind(context.Background(), s.db, models.OverlayManaged)
-	if err != nil || len(list) != 1 || list[0].UserID != "" || list[0].Definition.Options["branch"] != "1.12" {
+	if err != nil || len(list) != 1 || list[0].UserID != "" || list[0].Definition.Options["branch"] != "1.12" || list[0].Definition.Options["admins"] != "STEAM_1:0:1" {
 		t.Fatalf("%+v, %v", list, err)
+	}
+	if j := s.lastJob(jobs.BuildOverlay{}.Kind(), admin); j == nil || j.OverlayID != list[0].ID {
+		t.Errorf("making it builds nothing: %+v", j)
 	}
 	at := overlayPath(list[0].ID)
 	boss.get(at).want(t, 200, "Fetch the newest", "<option selected>1.12</option>")
-	boss.post(at+"/recipe", url.Values{"revision": {"1"}, "option_branch": {"$(id)"}}).want(t, 422, "cannot be")
-	boss.post(at+"/recipe", url.Values{"revision": {"1"}, "option_branch": {"1.11"}}).want(t, 303)
-	boss.post(at+"/recipe", url.Values{"revision": {"1"}, "option_branch": {"1.12"}}).want(t, 409)
+	boss.post(at+"/recipe", url.Values{"revision": {"1"}, "sourcemod.branch": {"$(id)"}}).want(t, 422, "cannot be")
+	boss.post(at+"/recipe", url.Values{"revision": {"1"}, "sourcemod.branch": {"1.11"}}).want(t, 303)
+	boss.post(at+"/recipe", url.Values{"revision": {"1"}, "sourcemod.branch": {"1.12"}}).want(t, 422, "Somebody changed this overlay in between")
 	mine := s.browser(me)
 	if page := mine.get(at); strings.Contains(page.Text, "Fetch the newest") {
 		t.Error("an ordinary user may refresh a recipe")
 	}
-	mine.post(at+"/recipe", url.Values{"revision": {"2"}, "option_branch": {"1.12"}}).want(t, 403)
+	mine.post(at+"/recipe", url.Values{"revision": {"2"}, "sourcemod.branch": {"1.12"}}).want(t, 403)
+}
+
+// TestRefusedFileOfAUser: its owner cannot let it in and is told who can; an
+// administrator sees that version, and nothing else of the overlay.
+func TestRefusedFileOfAUser(t *testing.T) {
+	content := &versionContent{manifests: map[string]*ctl.Manifest{}}
+	s := newSite(t, func(c *Config) { c.Content = content })
+	ctx, me, admin, other := context.Background(), modelstest.User(t, s.db, false), modelstest.User(t, s.db, true), modelstest.User(t, s.db, false)
+	o := modelstest.Overlay(t, s.db, me, models.OverlayWorkshop)
+	bad := ctl.Finding{Path: "left4dead2/addons/x.vpk", Verdict: ctl.VerdictRefused, Sentence: "it is a ZIP archive", SHA256: strings.Repeat("cd", 32)}
+	publish(t, s, o, ctl.Version{Files: 1, Findings: []ctl.Finding{bad}})
+	content.manifests[fmt.Sprintf("%d/v1", o.ID)] = &ctl.Manifest{Tree: []ctl.ManifestFile{{Path: "a.cfg"}}}
+	version := overlayPath(o.ID) + "/versions/1"
+	s.browser(me).get(version).want(t, 200, "send an administrator the address of this page")
+	s.browser(me).post(version+"/admit", url.Values{"sha256": {bad.SHA256}, "sure": {"yes"}}).want(t, 403)
+	s.browser(other).get(version).want(t, 404)
+	boss := s.browser(admin)
+	boss.get(overlayPath(o.ID)).want(t, 404)
+	boss.get(version+"/file?path=a.cfg").want(t, 404)
+	boss.post(version+"/use", nil).want(t, 404)
+	page := boss.get(version)
+	page.want(t, 200, "an overlay of another user", "Let it in")
+	if strings.Contains(page.Text, fmt.Sprintf(`href="/overlays/%d"`, o.ID)) {
+		t.Error("the page leads an administrator to an address that is not theirs")
+	}
+	boss.post(version+"/admit", url.Values{"sha256": {bad.SHA256}}).want(t, 200, "Let x.vpk in?", `name="sha256" value="`+bad.SHA256)
+	boss.post(version+"/admit", url.Values{"sha256": {bad.SHA256}, "sure": {"yes"}}).want(t, 303)
+	if j := s.lastJob(jobs.BuildOverlay{}.Kind(), me); j == nil || j.OverlayID != o.ID {
+		t.Errorf("the owner does not see the job that builds it: %+v", j)
+	}
+	s.browser(me).get(version).want(t, 200, admin.Name+" let it in")
+	if list, err := models.AdmittedFiles(ctx, s.db, o.ID); err != nil || len(list) != 1 {
+		t.Errorf("admitted %+v, %v", list, err)
+	}
+}
+
+// TestOverlaysAtNight: administrators see when work comes by the clock and may have
+// it now.
+func TestOverlaysAtNight(t *testing.T) {
+	s := newSite(t)
+	admin, me := modelstest.User(t, s.db, true), modelstest.User(t, s.db, false)
+	boss := s.browser(admin)
+	boss.get("/overlays").want(t, 200, "Look for new versions of all workshop items", "Remove versions that nothing uses", "Next")
+	if got := s.browser(me).get("/overlays"); strings.Contains(got.Text, "Do it now") {
+		t.Error("an ordinary user is offered the work of administrators")
+	}
+	for path, kind := range map[string]string{"/overlays/refresh": "overlay.refresh", "/overlays/collect": "overlay.gc"} {
+		got := boss.post(path, nil)
+		got.want(t, 303)
+		j := s.lastJob(kind, admin)
+		if j == nil || got.Header.Get("Location") != (jobView{Job: j}).Path() {
+			t.Errorf("%s leads to %q, the job is %+v", path, got.Header.Get("Location"), j)
+		}
+	}
+}
+
+// TestOverlayList counts what stacks each overlay, and leads from a job to its
+// overlay whoever may see that.
+func TestOverlayList(t *testing.T) {
+	s := newSite(t)
+	ctx, me, admin := context.Background(), modelstest.User(t, s.db, false), modelstest.User(t, s.db, true)
+	srv := modelstest.Server(t, s.db, s.key, me)
+	o := modelstest.Overlay(t, s.db, me, models.OverlayFiles)
+	if err := models.SetBlueprintOverlays(ctx, s.db, me.ID, srv.BlueprintID, []models.Stacked{{ID: o.ID}}); err != nil {
+		t.Fatal(err)
+	}
+	modelstest.Overlay(t, s.db, nil, models.OverlayScript)
+	j, err := s.Jobs.Enqueue(ctx, models.Actor{ID: me.ID, Name: me.Name}, jobs.BuildOverlay{OverlayID: o.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	br, link := s.browser(me), fmt.Sprintf(`href="/overlays/%d"`, o.ID)
+	br.get("/overlays").want(t, 200, link, "in 1 blueprint, 1 server", "not stacked", "Waiting", "For everybody")
+	br.get(jobView{Job: j}.Path()).want(t, 200, link)
+	if got := s.browser(admin).get(jobView{Job: j}.Path()); got.StatusCode != 200 || strings.Contains(got.Text, link) {
+		t.Errorf("an administrator's page of somebody else's job: %d, with a link that leads nowhere", got.StatusCode)
+	}
+}
+
+// TestOverlayPageIsLive: what changes on the host appears on the page, and a page
+// whose overlay is gone leaves.
+func TestOverlayPageIsLive(t *testing.T) {
+	s := newSite(t)
+	ctx, me := context.Background(), modelstest.User(t, s.db, false)
+	o := modelstest.Overlay(t, s.db, me, models.OverlayWorkshop)
+	live, list := s.browser(me).listen(fmt.Sprintf("topics=overlay:%d", o.ID)), s.browser(me).listen("topics=overlays")
+	live.html("overlay-head", "No content yet")
+	list.html("overlay-list", o.Name)
+	if _, err := models.AddOverlayItems(ctx, s.db, o.ID, []string{"777"}); err != nil {
+		t.Fatal(err)
+	}
+	s.Jobs.OverlayChanged(ctx, o.ID)
+	live.html("workshop-items", "Item 777")
+	modelstest.Publish(t, s.db, o, 1)
+	s.Jobs.OverlayChanged(ctx, o.ID)
+	live.html("overlay-head", "v1")
+	live.html("overlay-versions", "Version 1", "current")
+	list.html("overlay-list", "v1")
+	if err := models.DeleteOverlay(ctx, s.db, o.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := jobs.Publish(ctx, s.rdb, jobs.Message{Topics: []string{jobs.TopicOverlay(o.ID)}, Change: true}); err != nil {
+		t.Fatal(err)
+	}
+	if e, ok := live.next("gone"); !ok || e.data != `{"to":"/overlays"}` {
+		t.Errorf("the page of a deleted overlay is told %q, %v", e.data, ok)
+	}
 }

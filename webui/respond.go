@@ -189,6 +189,7 @@ var flashes = map[string]string{
 	"signedout": "You are signed out.",
 	"account":   "The Steam account is kept. An install uses it when nothing else works.",
 	"forgotten": "The Steam account is forgotten. The host forgets it with the next install.",
+	"items":     "Added. Steam is asked about them now.",
 	"version":   "This version is the current one now. Servers take it at their next start.",
 	"applying":  "The blueprint is being applied. Servers that run take it at their next start.",
 }

@@ -79,7 +79,7 @@ func TestRights(t *testing.T) {
 		"POST /overlays/:overlay/download":               ownersDo,
 		"POST /overlays/:overlay/recipe":                 {to, none, none, none}, // it is no recipe
 		"GET /overlays/:overlay/versions":                owners,
-		"GET /overlays/:overlay/versions/:number":        owners,
+		"GET /overlays/:overlay/versions/:number":        {to, ok, none, ok},    // administrators judge refused files
 		"GET /overlays/:overlay/versions/:number/file":   {to, 503, none, none}, // the site of this test sees no files
 		"POST /overlays/:overlay/versions/:number/use":   ownersDo,
 		"POST /overlays/:overlay/versions/:number/admit": {to, no, no, none},
@@ -201,7 +201,7 @@ func (s *site) tryRoute(t *testing.T, name, role string, want int) {
 func TestListsShowOnlyOwnThings(t *testing.T) {
 	s := newSite(t)
 	owner, other := modelstest.User(t, s.db, false), modelstest.User(t, s.db, false)
-	srv := modelstest.Server(t, s.db, s.key, owner)
+	srv, maps := modelstest.Server(t, s.db, s.key, owner), modelstest.Overlay(t, s.db, owner, models.OverlayWorkshop)
 	if _, err := s.Jobs.Enqueue(context.Background(), models.Actor{ID: owner.ID, Name: owner.Name}, jobs.StartServer{ServerID: srv.ID}); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestListsShowOnlyOwnThings(t *testing.T) {
 		mine, theirs := s.browser(owner).get(path), s.browser(other).get(path)
 		mine.want(t, 200)
 		theirs.want(t, 200)
-		for _, secret := range []string{srv.Name, srv.Instance, srv.BlueprintID, owner.Name} {
+		for _, secret := range []string{srv.Name, srv.Instance, srv.BlueprintID, overlayPath(maps.ID) + `"`, owner.Name} {
 			if strings.Contains(theirs.Text, secret) {
 				t.Errorf("%s shows %q of somebody else", path, secret)
 			}

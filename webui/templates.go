@@ -65,6 +65,7 @@ var views = []view{
 	overlayVersions{},
 	versionsPage{},
 	versionPage{},
+	workshopAdd{},
 	workshopItems{},
 	draftBar{},
 	entryPage{},

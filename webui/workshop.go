@@ -20,21 +20,29 @@ import (
 
 // workshopPanel is what a workshop overlay asks for, and where more is added.
 type workshopPanel struct {
+	Add   workshopAdd
+	Items workshopItems
+}
+
+// workshopAdd is the form that takes pasted numbers and links.
+type workshopAdd struct {
 	Path    string
 	Change  bool
-	Text    string // what somebody typed and that could not be taken
+	Text    string // what could not be taken: it stays in the field
+	Added   string // what was
 	Problem string
-	Items   workshopItems
 }
+
+func (workshopAdd) template() string { return "workshop_add.html" }
 
 // workshopItems is the items of an overlay with what the host knows of them.
 type workshopItems struct {
 	Path   string
 	Change bool
 	Rows   []itemView
-	Size   int64 // bytes of what is in the store
-	Ready  int   // items in the store
-	Open   int   // items that are not
+	Size   int64 // bytes of those that are ready
+	Ready  int   // items in the store that the game gets
+	Open   int   // items that it does not get
 }
 
 func (workshopItems) template() string  { return "workshop_items.html" }
@@ -62,13 +70,19 @@ func (v itemView) Name() string {
 	return "Item " + v.Item.ID
 }
 
+// refused says that the gate keeps its file aside.
+func (v itemView) refused() bool {
+	refused, _ := verdicts(ctl.Version{Findings: v.Item.Findings})
+	return refused > 0
+}
+
 // State is where the item stands, in a word.
 func (v itemView) State() stateView {
-	refused, warnings := verdicts(ctl.Version{Findings: v.Item.Findings})
+	_, warnings := verdicts(ctl.Version{Findings: v.Item.Findings})
 	switch {
 	case v.Item.State == ctl.ItemCollection:
 		return stateView{"Collection", "off"}
-	case refused > 0:
+	case v.refused():
 		return stateView{"Refused", "bad"}
 	case v.Item.State == ctl.ItemStored && warnings > 0:
 		return stateView{"Ready, with warnings", "warn"}
@@ -86,6 +100,20 @@ func (v itemView) State() stateView {
 	return stateView{"Waiting", "off"}
 }
 
+// Facts are what it is besides its name: how large, or how many it lists.
+func (v itemView) Facts() string {
+	var list []string
+	if v.Item.State == ctl.ItemCollection {
+		list = append(list, count(v.Below, "item"))
+	} else if v.Item.Size > 0 {
+		list = append(list, formatBytes(v.Item.Size))
+	}
+	if n := len(v.Item.Campaigns); n > 0 {
+		list = append(list, count(n, "campaign"))
+	}
+	return strings.Join(list, " · ")
+}
+
 // Sentences are what is to be said of it.
 func (v itemView) Sentences() []string {
 	var list []string
@@ -93,7 +121,7 @@ func (v itemView) Sentences() []string {
 		list = append(list, v.Item.Message)
 	}
 	for _, f := range v.Item.Findings {
-		if f.Verdict != ctl.VerdictOK && len(list) < 4 && f.Sentence != v.Item.Message {
+		if f.Verdict != ctl.VerdictOK && len(list) < 4 && !strings.Contains(v.Item.Message, f.Sentence) {
 			list = append(list, f.Sentence)
 		}
 	}
@@ -102,7 +130,7 @@ func (v itemView) Sentences() []string {
 
 func (s *Server) workshopPanel(ctx context.Context, u *models.User, o *models.Overlay) (*workshopPanel, error) {
 	items, err := s.workshopItems(ctx, u, o)
-	return &workshopPanel{Path: overlayPath(o.ID), Change: o.ChangeableBy(u), Items: items}, err
+	return &workshopPanel{Add: workshopAdd{Path: items.Path, Change: items.Change}, Items: items}, err
 }
 
 const maxItemLevels = 8
@@ -148,7 +176,7 @@ func (s *Server) workshopItems(ctx context.Context, u *models.User, o *models.Ov
 		v.Rows = append(v.Rows, one)
 		switch {
 		case one.Item.State == ctl.ItemCollection:
-		case one.Item.Stamp != "":
+		case one.Item.Stamp != "" && !one.refused():
 			v.Ready, v.Size = v.Ready+1, v.Size+one.Item.Size
 		default:
 			v.Open++
@@ -163,39 +191,60 @@ func (s *Server) workshopItems(ctx context.Context, u *models.User, o *models.Ov
 	return v, nil
 }
 
-// addItems takes numbers and links out of whatever was pasted.
+// addItems takes numbers and links out of whatever was pasted. What is neither
+// stays in the field.
 func (s *Server) addItems(c *gin.Context) error {
 	o, err := s.ownOverlay(c, models.OverlayWorkshop)
 	if err != nil {
 		return err
 	}
-	text := c.PostForm("items")
-	ids, bad := ctl.ParseWorkshopIDs(text)
-	problem := ""
+	form := workshopAdd{Path: overlayPath(o.ID), Change: true, Text: c.PostForm("items")}
+	ids, bad := ctl.ParseWorkshopIDs(form.Text)
 	if len(ids) == 0 {
-		problem = "There is no workshop number or link in it. A link looks like https://steamcommunity.com/sharedfiles/filedetails/?id=121086524, a number like 121086524."
-	} else {
-		_, err = s.Jobs.EnqueueWith(c.Request.Context(), actor(c), func(ctx context.Context, tx bun.Tx) ([]jobs.Args, error) {
-			n, err := models.AddOverlayItems(ctx, tx, o.ID, ids)
-			if err != nil {
-				return nil, err
-			}
-			args := []jobs.Args{jobs.DownloadWorkshop{OverlayID: o.ID}}
-			return args, models.Audit(ctx, tx, actor(c), "overlay.items", o.Subject(), fmt.Sprintf("%s: %s added", o.Name, count(n, "item")))
-		})
-		if invalid, ok := models.AsInvalid(err); ok {
-			problem = invalid.Message
-		} else if err != nil {
-			return err
-		} else if len(bad) > 0 {
-			text = strings.Join(bad, "\n")
-			problem = fmt.Sprintf("%s added. What stands here was not understood: it is neither a number nor a link to a workshop item.", count(len(ids), "item"))
+		form.Problem = "There is no workshop number or link in it. A link looks like https://steamcommunity.com/sharedfiles/filedetails/?id=121086524, a number like 121086524."
+		return s.showAddItems(c, http.StatusUnprocessableEntity, o, form)
+	}
+	n, err := s.enqueueItems(c, o, ids)
+	if invalid, ok := models.AsInvalid(err); ok {
+		form.Problem = invalid.Message
+		return s.showAddItems(c, http.StatusUnprocessableEntity, o, form)
+	} else if err != nil {
+		return err
+	}
+	s.Jobs.OverlayChanged(c.Request.Context(), o.ID)
+	form.Text, form.Added = strings.Join(bad, " "), count(n, "item")+" added. Steam is asked about them now."
+	if n == 0 {
+		form.Added = "They were here already. Steam is asked about them again."
+	}
+	if len(bad) > 0 {
+		form.Problem = "What still stands here was not understood: it is neither a number nor a link to a workshop item."
+	}
+	if form.Problem == "" && !isHX(c) {
+		s.flash(c, "items")
+		return goTo(c, form.Path)
+	}
+	return s.showAddItems(c, http.StatusOK, o, form)
+}
+
+// enqueueItems stores what the overlay asks for from now on, together with the job
+// that fetches it. It returns how many are new.
+func (s *Server) enqueueItems(c *gin.Context, o *models.Overlay, ids []string) (n int, _ error) {
+	_, err := s.Jobs.EnqueueWith(c.Request.Context(), actor(c), func(ctx context.Context, tx bun.Tx) (args []jobs.Args, err error) {
+		if n, err = models.AddOverlayItems(ctx, tx, o.ID, ids); err != nil {
+			return nil, err
 		}
+		args = []jobs.Args{jobs.DownloadWorkshop{OverlayID: o.ID}}
+		return args, models.Audit(ctx, tx, actor(c), "overlay.items", o.Subject(), fmt.Sprintf("%s: %s added", o.Name, count(n, "item")))
+	})
+	return n, err
+}
+
+// showAddItems answers with the form: alone for a script, else within its page.
+func (s *Server) showAddItems(c *gin.Context, status int, o *models.Overlay, form workshopAdd) error {
+	if isHX(c) {
+		return s.show(c, http.StatusOK, form)
 	}
-	if problem == "" {
-		return goTo(c, overlayPath(o.ID))
-	}
-	return s.renderOverlay(c, http.StatusUnprocessableEntity, o, func(p *overlayPage) { p.Workshop.Text, p.Workshop.Problem = text, problem })
+	return s.renderOverlay(c, status, o, func(p *overlayPage) { p.Workshop.Add = form })
 }
 
 // removeItem takes an item or collection out; the next version is without it.
@@ -216,7 +265,15 @@ func (s *Server) removeItem(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return goTo(c, overlayPath(o.ID))
+	s.Jobs.OverlayChanged(c.Request.Context(), o.ID)
+	if !isHX(c) {
+		return goTo(c, overlayPath(o.ID))
+	}
+	items, err := s.workshopItems(c.Request.Context(), user(c), o)
+	if err != nil {
+		return err
+	}
+	return s.show(c, http.StatusOK, items)
 }
 
 // downloadItems asks Steam about an overlay's items now.
@@ -228,7 +285,14 @@ func (s *Server) downloadItems(c *gin.Context) error {
 	if _, err := s.Jobs.Enqueue(c.Request.Context(), actor(c), jobs.DownloadWorkshop{OverlayID: o.ID}); err != nil {
 		return err
 	}
-	return goTo(c, overlayPath(o.ID))
+	if !isHX(c) {
+		return goTo(c, overlayPath(o.ID))
+	}
+	head, err := s.overlayHead(c.Request.Context(), user(c), o.ID)
+	if err != nil {
+		return err
+	}
+	return s.show(c, http.StatusOK, head)
 }
 
 // itemImage is the picture of a workshop item, from the host's store.

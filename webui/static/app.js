@@ -335,6 +335,11 @@ async function toClipboard(text) {
 
 // A page that swapped a fragment by itself shows times in the reader's own, too.
 document.addEventListener('htmx:afterSwap', (e) => showTimes(e.detail.target?.parentElement || document));
+// A button that took itself away leaves the focus on what it was in.
+document.addEventListener('htmx:afterSettle', (e) => {
+  const fresh = byID(e.detail.target?.id || e.detail.elt?.id);
+  if (document.activeElement === document.body && fresh?.getAttribute('tabindex') === '-1') fresh.focus({ preventScroll: true });
+});
 document.addEventListener('htmx:sendError', () => {
   const note = row('note toast bad', cell('div', '', 'The server could not be reached, so nothing was done. Try again in a moment.'));
   note.setAttribute('role', 'alert');

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -246,5 +249,63 @@ func TestAttack30DisguisedFile(t *testing.T) {
 		if v, err := b.Store.Newest("101"); err != nil || !v.Refused() {
 			t.Errorf("stored: %+v, %v", v, err)
 		}
+	}
+}
+
+// Whatever an item calls itself, its file, its content and its time: names in the
+// store come from its number, and nothing lies anywhere else.
+func TestAttack3NamesOfItems(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	long := strings.Repeat("a", 3000)
+	odd := []string{"../../../../etc/x.vpk", "/etc/x.vpk", `..\..\x.vpk`, "x\n.vpk", "x\u202ekpv.vpk", "%2e%2e%2fx.vpk", long + ".vpk", "x.vpk/../../y.vpk", "\x1b[2J.vpk"}
+	var ids []string
+	for i, name := range odd {
+		id := fmt.Sprint(101 + i)
+		ids = append(ids, id)
+		b.steam.add(id, 1000, "filename", name, "title", name, "hcontent_file", name, "time_updated", []any{"../..", -1, "99999999999999999999", 1 << 62, nil, "1350000000", true, []any{"x"}, 0}[i])
+	}
+	b.steam.items["../../x"] = b.steam.items["101"]
+	b.steam.lists["777"] = append([]string{"../../x", "c:../../y", "-1", "0", "0101", "1e3", "18446744073709551616"}, ids...)
+	_, _ = b.fetch(t, "777") // some of them cannot be had
+	place := regexp.MustCompile(`^[1-9][0-9]*(/\.lock|/item\.json|/[0-9]+-[0-9a-f]{8}/(item\.json|[1-9][0-9]*\.vpk))$`)
+	stored := 0
+	err := filepath.WalkDir(filepath.Dir(b.Store.Dir), func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(b.Store.Dir, path)
+		if err != nil || !place.MatchString(rel) {
+			t.Errorf("%s lies in the store, or beside it: %v", rel, err)
+		}
+		if strings.HasSuffix(rel, ".vpk") {
+			stored++
+		}
+		return nil
+	})
+	if err != nil || stored == 0 {
+		t.Errorf("%d items are stored, %v", stored, err)
+	}
+	for _, line := range strings.Split(b.log(), "\n") {
+		if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == '\u202e' }) || len(line) > 4000 {
+			t.Errorf("it said %q", line)
+		}
+	}
+}
+
+// Collections that all list each other are asked about once each.
+func TestAttack4BombOfCollections(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var all []string
+	for i := range 400 {
+		all = append(all, fmt.Sprintf("c:%d", 1000+i))
+	}
+	for i := range all {
+		b.steam.lists[fmt.Sprint(1000+i)] = all
+	}
+	r, _ := Info(t.Context(), []string{"1000"}, b.Options)
+	if asked := b.steam.calls("GetCollectionDetails"); len(r.Items) != len(all) || asked > 10 {
+		t.Errorf("%d items and %d requests for %d collections", len(r.Items), asked, len(all))
 	}
 }

@@ -106,11 +106,14 @@ func FinishUpload(ctx context.Context, tx bun.IDB, u *Upload, size int64) error 
 	return nil
 }
 
+// uploadPause is how long the room of an upload is kept that nothing arrives for.
+const uploadPause = time.Hour
+
 // UploadsToCome is how many bytes of all uploads have not arrived yet: their room is
-// spoken for.
+// spoken for, as long as something arrives.
 func UploadsToCome(ctx context.Context, db bun.IDB) (n int64, err error) {
 	err = db.NewSelect().Model((*Upload)(nil)).ColumnExpr("CAST(COALESCE(SUM(size - received), 0) AS BIGINT)").
-		Where("received < size").Scan(ctx, &n)
+		Where("received < size AND updated_at > ?", Now().Add(-uploadPause)).Scan(ctx, &n)
 	return n, err
 }
 

@@ -51,6 +51,10 @@ func RunGame(root string, args []string) int {
 	return code
 }
 
+// signalDelay is how long a signal that was sent before a game's end may still be
+// on its way to us.
+const signalDelay = 250 * time.Millisecond
+
 type unitInit struct {
 	root   string
 	notify string // path of systemd's notification socket, empty without systemd
@@ -78,7 +82,13 @@ func (i *unitInit) run(args []string) (int, error) {
 	var ws syscall.WaitStatus
 	select {
 	case ws = <-g.exited:
-		return g.ended(ws), nil
+		// systemd tells the whole unit to end, this process first: a game that obeyed
+		// at once may be seen before our own signal has come through.
+		select {
+		case <-stop:
+		case <-time.After(signalDelay):
+			return g.ended(ws), nil
+		}
 	case sig := <-stop:
 		if sig == syscall.SIGINT {
 			ws = g.insist(l.StopGrace, printer{}.note)

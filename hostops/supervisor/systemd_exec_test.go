@@ -161,6 +161,37 @@ func TestInitInsists(t *testing.T) {
 	}
 }
 
+// A stopped server said that its game had ended by itself: systemd signals both,
+// and the game was gone before the init had heard its own signal.
+func TestInitHearsAStopThatCameFirst(t *testing.T) {
+	if suitetest.AsUser(t) {
+		return
+	}
+	u := startInit(t, launchOf(t, 20*time.Second, "print:ready", "wait"))
+	u.told()
+	u.waitFor("ready\n")
+	raw, err := os.ReadFile("/proc/" + pidText(u.cmd.Process.Pid) + "/task/" + pidText(u.cmd.Process.Pid) + "/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Frozen, it cannot react to its signal before the game has gone.
+	for _, s := range []struct {
+		pid int
+		sig syscall.Signal
+	}{{u.cmd.Process.Pid, syscall.SIGSTOP}, {u.cmd.Process.Pid, syscall.SIGINT}, {pidOf(t, string(raw)), syscall.SIGINT}} {
+		if err := syscall.Kill(s.pid, s.sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	suitetest.Eventually(t, "the game ends", func() bool { return !suitetest.Alive(pidOf(t, string(raw))) })
+	if err := u.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if code := u.code(); code != 0 || !strings.HasSuffix(u.output(), "interrupted\n") {
+		t.Errorf("code %d, %s", code, u.output())
+	}
+}
+
 func TestInitTellsHowTheGameEnded(t *testing.T) {
 	if suitetest.AsUser(t) {
 		return

@@ -30,7 +30,6 @@ type attempt struct {
 	notices  []string
 	mask     string // a secret that must not appear in the log
 	// hear gets the events of l4d2ctl that belong to the job's kind; nil for none.
-	// It is called one event at a time.
 	// It is called one event at a time, and an error fails the job when l4d2ctl is
 	// done.
 	hear func(ctl.Event) error

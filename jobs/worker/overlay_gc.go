@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,6 +50,22 @@ func collectOverlays(ctx context.Context, a *attempt) error {
 	for _, id := range uploads {
 		needed.WriteString("upload " + id + "\n")
 	}
+	return a.ctlCollected(ctx, []byte(needed.String()), "overlay", "gc", "--pins-from", "-")
+}
+
+// learnCollected asks the host which versions of the overlays it has collected: an
+// operator may have had it do so with l4d2ctl, of which no row knows.
+func (a *attempt) learnCollected(ctx context.Context, overlays []models.Overlay) error {
+	for _, o := range overlays {
+		if err := a.ctlCollected(ctx, nil, "overlay", "list", strconv.FormatInt(o.ID, 10)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ctlCollected runs l4d2ctl and notes each version that it says was collected.
+func (a *attempt) ctlCollected(ctx context.Context, input []byte, args ...string) error {
 	collected := map[int64]bool{}
 	a.hear = func(e ctl.Event) error {
 		v := e.Version
@@ -62,7 +79,8 @@ func collectOverlays(ctx context.Context, a *attempt) error {
 			})
 		})
 	}
-	err = a.ctl(ctx, []byte(needed.String()), "overlay", "gc", "--pins-from", "-")
+	err := a.ctl(ctx, input, args...)
+	a.hear = nil
 	for id := range collected {
 		a.tellOverlay(ctx, id)
 	}

@@ -515,6 +515,37 @@ func TestServerWithACollectedVersionIsToldTheWayOut(t *testing.T) {
 	}
 }
 
+// An operator collected with l4d2ctl, and no row knew: pages went on offering the
+// version, and the advice was to take the current one, which it was.
+func TestWhatAnOperatorCollectedIsLearned(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	w := newWorld(t, testenv.EmbeddedPair(t))
+	o, srv := w.overlay(models.OverlayFiles), w.server()
+	modelstest.Publish(t, w.s.DB, o, 1)
+	modelstest.Publish(t, w.s.DB, o, 2)
+	if err := w.s.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error { return models.UseVersion(ctx, tx, o.ID, 1) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := models.SetBlueprintOverlays(ctx, w.s.DB, w.user.ID, srv.BlueprintID, []models.Stacked{{ID: o.ID}}); err != nil {
+		t.Fatal(err)
+	}
+	w.plan("initialize", act{Codes: []int{97, 0}, Message: "The host's sentence."})
+	w.plan("overlay-list", act{Events: []ctl.Event{
+		{Type: ctl.EventVersion, Version: &ctl.Version{Overlay: o.ID, Number: 2}},
+		{Type: ctl.EventVersion, Version: &ctl.Version{Overlay: o.ID, Number: 1, Collected: true}},
+	}})
+	w.work()
+	j := w.until(w.ask(jobs.StartServer{ServerID: srv.ID}).ID, soon, models.JobFailed)
+	if j.ExitCode == nil || *j.ExitCode != 97 || !strings.Contains(j.Message, "Version 2 is the current one now") {
+		t.Errorf("it ended with %v, %q", j.ExitCode, j.Message)
+	}
+	if v, err := models.OverlayVersionByNumber(ctx, w.s.DB, o.ID, 1); err != nil || v.CollectedAt.IsZero() {
+		t.Errorf("version 1: %+v, %v; want it collected", v, err)
+	}
+	w.done(jobs.StartServer{ServerID: srv.ID})
+}
+
 func TestDeletingAnOverlay(t *testing.T) {
 	t.Parallel()
 	testenv.EachPair(t, func(t *testing.T, s testenv.Stores) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/uptrace/bun"
 
@@ -50,10 +51,45 @@ func (a *attempt) initialize(ctx context.Context, s *models.Server) error {
 	if err != nil {
 		return fmt.Errorf("encode the spec: %w", err)
 	}
-	if err := a.ctl(ctx, raw, "initialize", s.Instance, "-f", "-"); err != nil {
+	err = a.ctl(ctx, raw, "initialize", s.Instance, "-f", "-")
+	if gone := (*failure)(nil); errors.As(err, &gone) && errors.Is(ctl.FromExitCode(gone.code), ctl.ErrNoOverlay) {
+		return a.collectedMeanwhile(ctx, s, gone)
+	}
+	if err != nil {
 		return err
 	}
 	return models.SetApplied(ctx, a.w.DB, s.ID, s.Blueprint.Revision)
+}
+
+// collectedMeanwhile learns what an operator had the host collect, and says which
+// version is current now: the host's own sentence, refused, knows none of that.
+func (a *attempt) collectedMeanwhile(ctx context.Context, s *models.Server, refused *failure) error {
+	before, err := models.BlueprintOverlays(ctx, a.w.DB, s.BlueprintID)
+	if err != nil {
+		return err
+	}
+	if err := a.learnCollected(ctx, before); err != nil {
+		a.w.Log.WarnContext(ctx, "could not learn which versions were collected", "job", a.job.ID, "err", err)
+		return refused
+	}
+	now, err := models.BlueprintOverlays(ctx, a.w.DB, s.BlueprintID)
+	if err != nil {
+		return err
+	}
+	for _, o := range now {
+		i := slices.IndexFunc(before, func(b models.Overlay) bool { return b.ID == o.ID })
+		if i < 0 || before[i].Version == o.Version {
+			continue
+		}
+		refused.message = fmt.Sprintf("The files of version %d of the overlay “%s” were collected on the host. ", before[i].Version, o.Name)
+		if o.Version == 0 {
+			refused.message += "Build it again, or take it out of the blueprint."
+		} else {
+			refused.message += fmt.Sprintf("Version %d is the current one now: try again to use it, or choose another on the overlay's page.", o.Version)
+		}
+		return refused
+	}
+	return refused
 }
 
 func (a *attempt) spec(ctx context.Context, s *models.Server) (ctl.Spec, error) {

@@ -267,18 +267,20 @@ func (p *Parser) show(last bool) {
 
 // Meter smooths a rate over about five seconds. The first figure only begins it.
 type Meter struct {
-	at   time.Time
-	done int64
-	rate float64 // bytes per second
+	at    time.Time
+	moved time.Time // when done grew last
+	done  int64
+	rate  float64 // bytes per second
 }
 
 const meterWindow = 5 * time.Second
 
 // Measure takes how much is done by now and returns bytes per second and the
-// seconds left, 0 while they are unknown. Less than before begins anew.
+// seconds left, 0 while they are unknown: also while nothing comes, since a rate
+// that only fades would promise days. Less than before begins anew.
 func (m *Meter) Measure(at time.Time, done, total int64) (rate, left int64) {
 	if m.at.IsZero() || done < m.done {
-		*m = Meter{at: at, done: done}
+		*m = Meter{at: at, moved: at, done: done}
 		return 0, 0
 	}
 	if passed := at.Sub(m.at); passed >= 100*time.Millisecond {
@@ -288,9 +290,12 @@ func (m *Meter) Measure(at time.Time, done, total int64) (rate, left int64) {
 			weight = 1
 		}
 		m.rate += weight * (current - m.rate)
+		if done > m.done {
+			m.moved = at
+		}
 		m.at, m.done = at, done
 	}
-	if m.rate >= 1 && total > done {
+	if m.rate >= 1 && total > done && at.Sub(m.moved) <= meterWindow {
 		left = int64(float64(total-done)/m.rate) + 1
 	}
 	return int64(m.rate), left

@@ -245,3 +245,21 @@ func FuzzParser(f *testing.F) {
 		_ = p.Close()
 	})
 }
+
+// One item hung while all others had come, and its page said "about 17 h left".
+func TestMeterPromisesNothingWhileNothingComes(t *testing.T) {
+	var m Meter
+	at := time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)
+	m.Measure(at, 0, 20e6)
+	if rate, left := m.Measure(at.Add(time.Second), 6e6, 20e6); rate != 6e6 || left != 3 {
+		t.Fatalf("6 MB in a second: %d bytes a second, %d seconds left", rate, left)
+	}
+	for s := 2; s < 60; s++ {
+		if rate, left := m.Measure(at.Add(time.Duration(s)*time.Second), 6e6, 20e6); s > 6 && left != 0 {
+			t.Fatalf("after %d seconds without a byte: %d bytes a second, %d seconds left; want none said", s-1, rate, left)
+		}
+	}
+	if _, left := m.Measure(at.Add(time.Minute), 12e6, 20e6); left == 0 {
+		t.Error("it goes on, and no time left is said")
+	}
+}

@@ -166,7 +166,7 @@ func badAnswer(err error) error {
 	if errors.Is(err, errWebPage) {
 		return passing("A web page came instead of Steam's answer: something between this machine and Steam, such as a proxy or the sign-in page of a network, answers in its place.")
 	}
-	return passing("Steam's Web API answered with %s.", err)
+	return passing("Steam's Web API answered with %s: try again later.", err)
 }
 
 // post makes one request; wait is what the server asked for before the next.
@@ -180,21 +180,21 @@ func (a *api) post(ctx context.Context, method, form string) (body []byte, wait 
 		return nil, 0, final("Steam's Web API at %s may not be asked: %v.", a.base, err)
 	}
 	if err != nil {
-		return nil, 0, passing("Steam's Web API cannot be reached (%v).", err)
+		return nil, 0, passing("Steam's Web API cannot be reached (%v): try again later.", err)
 	}
 	defer resp.Body.Close() // read to its end, or given up
 	switch s := resp.Status; {
 	case s == http.StatusBadRequest:
 		return nil, 0, errBadRequest
 	case s == http.StatusTooManyRequests:
-		return nil, resp.RetryAfter, passing("Steam's Web API wants fewer requests from here (status 429).")
+		return nil, resp.RetryAfter, passing("Steam's Web API wants fewer requests from here (status 429): try again later.")
 	case s >= 500:
-		return nil, resp.RetryAfter, passing("Steam's Web API is in trouble (status %d).", s)
+		return nil, resp.RetryAfter, passing("Steam's Web API is in trouble (status %d): try again later.", s)
 	case s != http.StatusOK:
 		return nil, 0, final("Steam's Web API answered with status %d: check its address %s.", s, a.base)
 	}
 	if body, err = io.ReadAll(resp.Body); err != nil {
-		return nil, 0, passing("Steam's answer broke off (%v).", err)
+		return nil, 0, passing("Steam's answer broke off (%v): try again later.", err)
 	}
 	return body, 0, nil
 }

@@ -123,7 +123,7 @@ func (d *download) piece(ctx context.Context, i int) error {
 		n, wait, err := d.request(ctx, at+got, length-got, true, func(n int64) error { return d.part.advance(i, got+n, false) })
 		got += n
 		if err == nil && got < length {
-			err = passing("The file host sends less than it is asked for.")
+			err = passing("The file host sends less than it is asked for: try again later.")
 		}
 		return n, wait, err
 	})
@@ -208,7 +208,7 @@ func (d *download) request(ctx context.Context, at, length int64, ranged bool, n
 	case errors.Is(err, fetch.ErrRefused):
 		return 0, 0, &failure{sentence: fmt.Sprintf("The file may not be fetched from where Steam says: %v.", err), kind: ctl.ErrSteam, cause: errDenied}
 	case err != nil:
-		return 0, 0, passing("The file host cannot be reached (%v).", err)
+		return 0, 0, passing("The file host cannot be reached (%v): try again later.", err)
 	}
 	defer resp.Body.Close() // read to its end, or given up
 	if err := d.judge(resp, at, length); err != nil {
@@ -223,9 +223,9 @@ func (d *download) request(ctx context.Context, at, length int64, ranged bool, n
 	case errors.Is(err, fetch.ErrTooLong):
 		return n, 0, sizeDiffers("more", d.size)
 	case err != nil:
-		return n, 0, passing("The transfer broke off (%v).", err)
+		return n, 0, passing("The transfer broke off (%v): try again later.", err)
 	case !ranged && n < length:
-		return n, 0, passing("The file host ended the file after %d of %d bytes.", n, length)
+		return n, 0, passing("The file host ended the file after %d of %d bytes: try again later.", n, length)
 	}
 	return n, 0, nil
 }
@@ -238,17 +238,17 @@ func (d *download) judge(resp *fetch.Response, at, length int64) error {
 	case s == http.StatusRequestedRangeNotSatisfiable:
 		return errChanged // it is shorter than Steam says
 	case s == http.StatusTooManyRequests:
-		return passing("The file host wants fewer requests from here (status 429).")
+		return passing("The file host wants fewer requests from here (status 429): try again later.")
 	case s == http.StatusRequestTimeout, s >= 500:
-		return passing("The file host is in trouble (status %d).", s)
+		return passing("The file host is in trouble (status %d): try again later.", s)
 	default:
 		return &failure{sentence: fmt.Sprintf("The file host does not give this file out (status %d).", s), kind: ctl.ErrSteam, cause: errDenied}
 	}
 	if kind := strings.ToLower(resp.Header.Get("Content-Type")); strings.HasPrefix(kind, "text/html") {
-		return passing("The file host sent a web page instead of the file.")
+		return passing("The file host sent a web page instead of the file: try again later.")
 	}
 	if resp.Header.Get("Content-Encoding") != "" {
-		return passing("The file host sent the file in an encoding that was not asked for.")
+		return passing("The file host sent the file in an encoding that was not asked for: try again later.")
 	}
 	same, err := d.part.bind(validatorOf(resp.Header))
 	if err != nil {
@@ -269,7 +269,7 @@ func (d *download) judge(resp *fetch.Response, at, length int64) error {
 	first, last, total, ok := contentRange(resp.Header.Get("Content-Range"))
 	switch {
 	case !ok || first != at || last >= at+length:
-		return passing("The file host sent other bytes than it was asked for.")
+		return passing("The file host sent other bytes than it was asked for: try again later.")
 	case total >= 0 && total != d.size:
 		return sizeDiffers(strconv.FormatInt(total, 10), d.size)
 	}

@@ -94,6 +94,8 @@ func (v itemView) State() stateView {
 		return stateView{"Gone from Steam, kept here", "warn"}
 	case v.Item.State == ctl.ItemGone:
 		return stateView{"Gone from Steam", "bad"}
+	case v.Item.State == ctl.ItemFailed && v.Item.Stamp != "":
+		return stateView{"Not looked at, kept here", "warn"}
 	case v.Item.State == ctl.ItemFailed:
 		return stateView{"Not fetched", "bad"}
 	}

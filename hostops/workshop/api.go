@@ -155,7 +155,8 @@ func call[T any](ctx context.Context, a *api, ids []string, count, method string
 		}
 		wait = max(wait, pause)
 		pause = min(2*pause, maxPause)
-		a.say("%s Try %d of %d follows in %s.", err, try+1, apiTries, wait.Round(time.Millisecond))
+		said := strings.Replace(err.Error(), ": try again later.", ".", 1) // that is what happens here
+		a.say("%s Try %d of %d follows in %s.", said, try+1, apiTries, wait.Round(time.Millisecond))
 		if err := sleep(ctx, wait); err != nil {
 			return nil, err
 		}

@@ -147,6 +147,9 @@ func TestWebAPIComesBack(t *testing.T) {
 	if took := time.Since(begun); took < time.Second {
 		t.Errorf("asked again after %s, although a second was asked for", took)
 	}
+	if strings.Contains(b.log(), "try again") {
+		t.Errorf("the log tells people to do what is being done:\n%s", b.log())
+	}
 	if !strings.Contains(b.log(), "Try 2 of 5 follows in 1s") {
 		t.Errorf("log:\n%s", b.log())
 	}

@@ -76,7 +76,7 @@ func (o *Overlay) check() error {
 	d.Script = strings.ReplaceAll(d.Script, "\r\n", "\n") // browsers post CRLF, and bash stumbles over it
 	switch {
 	case len(d.Script) > MaxScriptBytes:
-		return Invalid("script", fmt.Sprintf("The script has %d KB; at most %d KB can be used.", len(d.Script)>>10, MaxScriptBytes>>10))
+		return Invalid("script", fmt.Sprintf("The script is too large: at most %d KB can be used. Let it fetch what it needs, or put that into a files overlay.", MaxScriptBytes>>10))
 	case strings.ContainsRune(d.Script, 0):
 		return Invalid("script", "The script contains a NUL character. Remove it.")
 	case o.Kind == OverlayManaged && d.Recipe == "":

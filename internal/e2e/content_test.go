@@ -286,7 +286,7 @@ func TestSeedingScripts(t *testing.T) {
 	write("again.sh", "# name: STANDARD\n")
 	s.refuses("are both named", "overlay", "seed", dir, "--data", s.data)
 	write("again.sh", "# name: Long\n"+strings.Repeat("#", models.MaxScriptBytes))
-	s.refuses("again.sh: The script has 256 KB", "overlay", "seed", dir, "--data", s.data)
+	s.refuses("again.sh: The script is too large: at most 256 KB", "overlay", "seed", dir, "--data", s.data)
 
 	// What was asked for on the shell is carried out by the running worker.
 	made := filepath.Join(s.data, "overlays/1/v*/left4dead2/cfg/made.txt")

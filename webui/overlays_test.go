@@ -306,7 +306,7 @@ func TestOverlaysAtNight(t *testing.T) {
 	s := newSite(t)
 	admin, me := modelstest.User(t, s.db, true), modelstest.User(t, s.db, false)
 	boss := s.browser(admin)
-	boss.get("/overlays").want(t, 200, "Look for new versions of all workshop items", "Remove versions that nothing uses", "Next")
+	boss.get("/overlays").want(t, 200, "Look for new versions of all workshop items", "Remove versions that nothing uses", "Next", "it has not run yet")
 	if got := s.browser(me).get("/overlays"); strings.Contains(got.Text, "Do it now") {
 		t.Error("an ordinary user is offered the work of administrators")
 	}
@@ -317,6 +317,14 @@ func TestOverlaysAtNight(t *testing.T) {
 		if j == nil || got.Header.Get("Location") != (jobView{Job: j}).Path() {
 			t.Errorf("%s leads to %q, the job is %+v", path, got.Header.Get("Location"), j)
 		}
+		boss.get("/overlays").want(t, 200, `<a href="`+jobView{Job: j}.Path()+`"><span class="state off"><i></i>Waiting`)
+		if _, err := models.ClaimJob(context.Background(), s.db, j.ID, "test"); err != nil {
+			t.Fatal(err)
+		}
+		if err := models.FinishJob(context.Background(), s.db, j.ID, 1, models.Ending{State: models.JobFailed}); err != nil {
+			t.Fatal(err)
+		}
+		boss.get("/overlays").want(t, 200, `last <a href="`+jobView{Job: j}.Path(), "(Failed)")
 	}
 }
 

@@ -3,6 +3,8 @@ package e2e
 import (
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
 )
 
 // What is pasted into a workshop overlay: a collection, a link, a ZIP that is called
@@ -66,6 +68,7 @@ func TestBrowserWorkshop(t *testing.T) {
 	b.sees("#overlay-list", "not stacked")
 	b.look("overlays")
 	seeOverlayDeleted(b)
+	seeChoices(b)
 	itemsWithoutScripts(t, s, b.stranger(t))
 }
 
@@ -110,6 +113,28 @@ func seeOverlayDeleted(b *tab) {
 	b.sees("#job-head", "Done")
 	other.wait("the list", `location.pathname === '/overlays'`)
 	other.sees("main", "Nothing to stack yet")
+}
+
+// seeChoices makes an overlay of a recipe: its choices are there when it is chosen.
+func seeChoices(b *tab) {
+	b.t.Helper()
+	b.open("/overlays/new")
+	b.fill("Name", "House rules")
+	if text := b.text("main"); strings.Contains(text, "Plain server settings") {
+		b.t.Errorf("recipes are shown although a workshop overlay is chosen:\n%s", text)
+	}
+	b.do("choose a recipe", chromedp.Click("input[value=managed]"), chromedp.Click("input[value=server-defaults]"))
+	b.sees(".options", "Region in Steam's list")
+	if text := b.text(".recipes"); strings.Contains(text, "Ticks a second") {
+		b.t.Errorf("the choices of another recipe are shown:\n%s", text)
+	}
+	b.look("overlay-new-recipe")
+	b.press("Make the overlay")
+	b.sees("#overlay-versions", "Version 1")
+	b.sees("#overlay-head", "for everybody")
+	b.look("overlay-choices")
+	b.press("Fetch the newest")
+	b.sees("#overlay-head .state", "Ready")
 }
 
 // itemsWithoutScripts does the same with plain forms.

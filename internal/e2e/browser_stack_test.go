@@ -24,7 +24,7 @@ func TestBrowserStack(t *testing.T) {
 	b.signInAs("admin", adminPassword)
 
 	seeCollection(b)
-	seeRecipe(b)
+	seeSourceMod(b)
 	blueprint := s.makeBlueprint("Everything", "sv_alltalk 1\n", "-tickrate 60")
 	seeStacking(t, b, blueprint)
 	seeMapChoice(t, b, blueprint)
@@ -41,7 +41,7 @@ func seeCollection(b *tab) {
 	b.sees("#overlay-versions", "Version 1")
 }
 
-func seeRecipe(b *tab) {
+func seeSourceMod(b *tab) {
 	b.t.Helper()
 	b.open("/overlays/new?kind=managed")
 	b.fill("Name", "Plug-ins")

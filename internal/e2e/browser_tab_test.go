@@ -264,10 +264,15 @@ func (b *tab) click(kinds, text string) {
 func (b *tab) press(text string)  { b.t.Helper(); b.click(pressables, text) }
 func (b *tab) follow(text string) { b.t.Helper(); b.click(links, text) }
 
-// fill clicks into a field by its label, empties it and types.
+// fill clicks into a field by its label, empties it and types. A page that is
+// still being laid out may move away under the first click.
 func (b *tab) fill(label, text string) {
 	b.t.Helper()
-	b.click(fields, label)
+	b.waitFor(label+" to have the focus", func() bool {
+		b.click(fields, label)
+		got, err := b.try(`String((() => { const e = document.activeElement; return e?.labels?.[0]?.textContent.trim().replace(/\s+/g, ' ') === ` + quote(label) + ` || e?.getAttribute('aria-label') === ` + quote(label) + `; })())`)
+		return err == nil && got == "true"
+	})
 	b.do("empty "+label, chromedp.KeyEvent("a", chromedp.KeyModifiers(chromedp.ModifierCtrl)), chromedp.KeyEvent(kb.Delete))
 	b.typeText(text)
 }

@@ -17,6 +17,7 @@ import (
 	"left4me/hostops/ctl"
 	"left4me/hostops/overlay"
 	"left4me/hostops/sandbox"
+	"left4me/hostops/steam"
 )
 
 // insidePrevious is where a script sees the version before.
@@ -59,6 +60,11 @@ func (h *Host) runScript(ctx context.Context, b *build, script string, env []str
 	}
 	if b.previous > 0 {
 		run.Previous = h.path(dirOverlays, strconv.FormatInt(b.id, 10), fmt.Sprintf("v%d", b.previous))
+	}
+	if free, err := steam.FreeBytes(h.Root); err == nil && free < copyReserve {
+		// It would fail at its first file, with no more to say than its exit code.
+		return fail(ctl.ErrDiskFull, "the disk that holds %s has %s free, and a script is only run while there are more than %s: make room and build again",
+			h.Root, steam.Bytes(free), steam.Bytes(copyReserve))
 	}
 	h.phase("script", "Running the script")
 	outcome, err := h.Sandbox.Run(ctx, run)

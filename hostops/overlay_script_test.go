@@ -188,3 +188,31 @@ func TestAttack4BombOfHolesInAScriptsOutput(t *testing.T) {
 		t.Error("something of it stayed")
 	}
 }
+
+// A recipe on a full disk ended with the exit code of its tar, and nobody was told
+// to make room.
+func TestScriptOnAFullDiskIsNotRun(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("needs root to mount a small disk")
+		}
+		t.Skip("needs root to mount a small disk")
+	}
+	t.Parallel()
+	h, _, _ := newHost(t)
+	if err := unix.Mount("tmpfs", h.Root, "tmpfs", 0, "size=4m"); err != nil {
+		if errors.Is(err, unix.EPERM) && os.Getenv("CI") == "" {
+			t.Skip("this root may not mount anything")
+		}
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Unmount(h.Root, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	h.Sandbox = &output{dir: t.TempDir(), t: t, leave: func(t *testing.T, _ string) { t.Error("the script was run") }}
+	if err := runScript(t, h); !errors.Is(err, ctl.ErrDiskFull) || !strings.Contains(err.Error(), "make room") {
+		t.Errorf("it ended with %v", err)
+	}
+}

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"os/exec"
 	"strings"
 	"sync"
 	"time"
@@ -101,6 +102,10 @@ func (w *Worker) tail(ctx context.Context, instance string) error {
 	reap(cmd)
 	cancel(nil)
 	writer.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && errors.Is(ctl.FromExitCode(exit.ExitCode()), ctl.ErrNotFound) {
+		return nil // not set up on the host yet: there is nothing to follow
+	}
 	if errors.Is(context.Cause(ctx), errNobodyLooks) {
 		return nil
 	}

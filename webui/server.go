@@ -63,6 +63,7 @@ type Server struct {
 	passwords *passwords
 	streams   *streams
 	uploading *atOnce // requests that send files
+	writing   *atOnce // parts of one upload, by its id
 	zipping   *atOnce // folders that are downloaded
 	handler   http.Handler
 }
@@ -81,7 +82,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Config: cfg, static: st, templates: tpl, streams: newStreams(), passwords: newPasswords(), uploading: newAtOnce(uploadsAtOnce), zipping: newAtOnce(zipsAtOnce)}
+	s := &Server{Config: cfg, static: st, templates: tpl, streams: newStreams(), passwords: newPasswords(), uploading: newAtOnce(uploadsAtOnce), writing: newAtOnce(1), zipping: newAtOnce(zipsAtOnce)}
 	s.signins = newSigninLimits(cfg.Limiter, cfg.Log)
 	engine, err := s.engine()
 	if err != nil {

@@ -33,7 +33,8 @@ const (
 	chunkPause = time.Minute
 )
 
-// atOnce counts what each user has under way in this process.
+// atOnce counts what each user, or each of something else, has under way in this
+// process.
 type atOnce struct {
 	most int
 	mu   sync.Mutex
@@ -217,6 +218,13 @@ func (s *Server) showUpload(c *gin.Context) (*uploadState, error) {
 // putChunk takes the next bytes of an upload. They must begin where it ends: a 409
 // says where that is. Whatever arrived of a chunk that breaks off stays.
 func (s *Server) putChunk(c *gin.Context) (*uploadState, error) {
+	// Before the row is read: whoever read it too early would begin the last part
+	// again, and cut off what is complete and in a draft by then.
+	written, ok := s.writing.enter(c.Param("upload"))
+	if !ok {
+		return nil, uploadProblem(ctl.ErrBusy)
+	}
+	defer written()
 	o, up, err := s.upload(c)
 	if err != nil {
 		return nil, err

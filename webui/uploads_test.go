@@ -358,8 +358,9 @@ func TestUploadLimits(t *testing.T) {
 		return offset, nil
 	}
 	var wg sync.WaitGroup
-	for range uploadsAtOnce {
-		wg.Go(func() { u.put(up.ID, maxChunk+3, strings.NewReader("x")) })
+	for i := range uploadsAtOnce {
+		one := u.begin(fmt.Sprint(i), 1) // of one upload there is one part at a time
+		wg.Go(func() { u.put(one.ID, 0, strings.NewReader("x")) })
 		<-entered
 	}
 	if st := u.state(u.put(up.ID, maxChunk+3, strings.NewReader("x")), 429); !st.Again {
@@ -592,4 +593,41 @@ func TestPublishTakesOnlyWhatIsComplete(t *testing.T) {
 	}
 	u.post(u.at+"/draft/remove", url.Values{"change": {fmt.Sprint(changes[0].Seq)}}).want(t, 409)
 	u.state(u.put(up.ID, 0, strings.NewReader("late")), 200)
+}
+
+// A browser that hears nothing sends its last part again. When that came between the
+// bytes and the row of the first, it cut the file off which the draft had by then: the
+// build made a version of half a file.
+func TestAttack30LastPartIsSentTwice(t *testing.T) {
+	u, h := newUploader(t)
+	const text = "all of the file"
+	up := u.begin("a.cfg", int64(len(text)))
+	var again answer
+	first := true
+	h.append = func(upload string, offset int64, chunk io.Reader) (int64, error) {
+		n, err := h.Store.Append(upload, offset, chunk)
+		if first {
+			first = false
+			again = u.put(up.ID, 0, strings.NewReader("all"))
+		}
+		return n, err
+	}
+	if st := u.state(u.put(up.ID, 0, strings.NewReader(text)), 200); !st.Done {
+		t.Errorf("the upload is %+v", st)
+	}
+	if st := u.state(again, 409); !st.Again {
+		t.Errorf("the second time: %+v, want that it is tried again", st)
+	}
+	f, err := h.OpenUpload(up.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if raw, err := io.ReadAll(f); err != nil || string(raw) != text {
+		t.Errorf("the host has %q, %v", raw, err)
+	}
+	// By now there is nothing left to send.
+	if st := u.state(u.put(up.ID, len(text), strings.NewReader("")), 200); !st.Done {
+		t.Errorf("afterwards the upload is %+v", st)
+	}
 }

@@ -95,6 +95,22 @@ func (s *Server) listVersions(c *gin.Context) error {
 	return s.show(c, http.StatusOK, versionsPage{l, o, list})
 }
 
+// collected says whether a version's files are gone. An operator may have had the
+// host collect them, of which no row knows: then it does from now on.
+func (s *Server) collected(ctx context.Context, v *models.OverlayVersion) (bool, error) {
+	if !v.CollectedAt.IsZero() || s.Content == nil {
+		return !v.CollectedAt.IsZero(), nil
+	}
+	m, err := s.Content.Manifest(v.OverlayID, v.Number)
+	if err != nil || !m.Collected {
+		return false, nil // what cannot be read is for the host to judge, at the next start
+	}
+	err = s.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		return models.VersionCollected(ctx, tx, v.OverlayID, v.Number)
+	})
+	return err == nil, err
+}
+
 // useVersion makes an older version the current one again.
 func (s *Server) useVersion(c *gin.Context) error {
 	o, err := s.ownOverlay(c)
@@ -105,7 +121,11 @@ func (s *Server) useVersion(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if !v.CollectedAt.IsZero() {
+	gone, err := s.collected(c.Request.Context(), v)
+	if err != nil {
+		return err
+	}
+	if gone {
 		return &failure{status: http.StatusConflict, title: "Its files are gone", text: fmt.Sprintf("Version %d was removed because nothing used it. Build a new version instead.", v.Number)}
 	}
 	err = s.DB.RunInTx(c.Request.Context(), nil, func(ctx context.Context, tx bun.Tx) error {

@@ -117,7 +117,12 @@ func TestAttack6SystemCallsOfAScript(t *testing.T) {
 		t.Fatal(err)
 	}
 	previous := t.TempDir()
-	if err := os.WriteFile(filepath.Join(previous, "attack"), program, 0o755); err != nil {
+	// A child that another test starts meanwhile would inherit the open file, and a
+	// program that is open for writing cannot be run.
+	syscall.ForkLock.RLock()
+	err = os.WriteFile(filepath.Join(previous, "attack"), program, 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	h := b.must("/previous/attack attack", func(b *Build) { b.Previous = previous })

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"left4me/hostops/ctl"
@@ -39,7 +40,12 @@ for ARG in "$@"; do
 	esac
 done
 `
-	if err := os.WriteFile(filepath.Join(home, "steamcmd.sh"), []byte(script), 0o755); err != nil {
+	// A child that another test starts meanwhile would inherit the open file, and a
+	// program that is open for writing cannot be run.
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(filepath.Join(home, "steamcmd.sh"), []byte(script), 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	b.Steam = steam.Options{Steamcmd: filepath.Join(home, "steamcmd.sh"), Home: home}

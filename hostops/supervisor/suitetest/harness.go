@@ -131,7 +131,11 @@ func AddGame(tb testing.TB, path string) {
 	tb.Helper()
 	b, err := os.ReadFile("/proc/self/exe")
 	if err == nil {
+		// A child that another test starts meanwhile would inherit the open file, and a
+		// program that is open for writing cannot be run.
+		syscall.ForkLock.RLock()
 		err = os.WriteFile(path, b, 0o755)
+		syscall.ForkLock.RUnlock()
 	}
 	if err != nil {
 		tb.Fatal(err)

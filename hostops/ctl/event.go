@@ -3,6 +3,7 @@ package ctl
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -133,4 +134,20 @@ func Parse(line []byte) Event {
 	}
 	text := string(bytes.ToValidUTF8(line, []byte("\uFFFD")))
 	return Event{Type: EventLog, At: time.Now().UTC(), Stream: StreamOut, Text: clip(text, maxText)}
+}
+
+// CleanLine makes text of what a program printed: valid UTF-8, and no control
+// characters, which could move the cursor of an operator's terminal. A line that was
+// cut ends in "…".
+func CleanLine(b []byte, cut bool) string {
+	s := strings.Map(func(r rune) rune {
+		if r != '\t' && (r < 0x20 || r >= 0x7F && r < 0xA0) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(string(b), string(utf8.RuneError)))
+	if cut {
+		s += "…"
+	}
+	return s
 }

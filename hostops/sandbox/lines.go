@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"left4me/hostops/ctl"
 )
@@ -99,7 +97,7 @@ func copyLines(r io.Reader, add func(text string)) {
 				break
 			}
 			if rest[i] == '\n' || len(line) > 0 {
-				add(clean(line, long))
+				add(ctl.CleanLine(line, long))
 			}
 			// The line break of "\r\n" is none of its own.
 			if rest[i] == '\r' && i+1 < len(rest) && rest[i+1] == '\n' {
@@ -109,24 +107,9 @@ func copyLines(r io.Reader, add func(text string)) {
 		}
 		if err != nil {
 			if len(line) > 0 {
-				add(clean(line, long))
+				add(ctl.CleanLine(line, long))
 			}
 			return
 		}
 	}
-}
-
-// clean makes text of what a program printed: valid UTF-8, and no control
-// characters, which could move the cursor of an operator's terminal.
-func clean(b []byte, cut bool) string {
-	s := strings.Map(func(r rune) rune {
-		if r != '\t' && (r < 0x20 || r >= 0x7F && r < 0xA0) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(string(b), string(utf8.RuneError)))
-	if cut {
-		s += "…"
-	}
-	return s
 }

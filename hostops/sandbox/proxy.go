@@ -107,7 +107,7 @@ func (p *proxy) trusted(address string) bool {
 
 // tellRefused says once for each target what was refused.
 func (p *proxy) tellRefused(address, why string) {
-	address = clean([]byte(address), false)
+	address = ctl.CleanLine([]byte(address), false)
 	if len(address) > 200 {
 		address = strings.ToValidUTF8(address[:200], "") + "…"
 	}

@@ -12,9 +12,10 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"left4me/hostops/ctl"
 )
 
 // An instance's console is kept as numbered lines in numbered segments:
@@ -308,33 +309,18 @@ func copyLines(r io.Reader, add func(text string)) {
 			}
 			line = append(line, part...)
 			if whole {
-				add(cleanLine(line, long))
+				add(ctl.CleanLine(line, long))
 				line, long = line[:0], false
 			}
 			rest = after
 		}
 		if err != nil { // EIO: the last process has closed the terminal
 			if len(line) > 0 {
-				add(cleanLine(line, long))
+				add(ctl.CleanLine(line, long))
 			}
 			return
 		}
 	}
-}
-
-// cleanLine makes text of what a program printed: valid UTF-8, and no control
-// characters, which could move the cursor of an operator's terminal.
-func cleanLine(b []byte, cut bool) string {
-	s := strings.Map(func(r rune) rune {
-		if r != '\t' && (r < 0x20 || r >= 0x7F && r < 0xA0) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(string(b), string(utf8.RuneError)))
-	if cut {
-		s += "…"
-	}
-	return s
 }
 
 // missing says that err means a file that is not there.

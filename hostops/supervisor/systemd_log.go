@@ -65,7 +65,7 @@ func (s *Systemd) Logs(ctx context.Context, name string, o LogOptions, each func
 		if e.at.Before(since) {
 			return nil
 		}
-		text := cleanLine([]byte(e.text), false)
+		text := ctl.CleanLine([]byte(e.text), false)
 		if text == " " { // the journal has no empty lines; see printer
 			text = ""
 		}
@@ -186,7 +186,7 @@ func (s *Systemd) lastWords(ctx context.Context, unit string, since time.Time) s
 	for begin := time.Now(); ; {
 		said := ""
 		err := s.journal(ctx, []string{"--lines=1", sinceArg(since), "_SYSTEMD_UNIT=" + unit}, func(e journalEntry) error {
-			said = cleanLine([]byte(e.text), false)
+			said = ctl.CleanLine([]byte(e.text), false)
 			return nil
 		})
 		if err != nil || said != "" || time.Since(begin) > wordsArrive || wait(ctx, 50*time.Millisecond) != nil {

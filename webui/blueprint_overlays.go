@@ -76,14 +76,7 @@ func (s *Server) blueprintOverlays(ctx context.Context, b *models.Blueprint) (bl
 	for i, o := range b.Overlays {
 		stacked[o.ID] = true
 		row := stackedOverlay{Overlay: o, Report: reports[i], First: i == 0, Last: i == len(b.Overlays)-1}
-		for _, f := range reports[i].Findings {
-			switch {
-			case f.Verdict == ctl.VerdictRefused && !f.Admitted:
-				row.Refused++
-			case f.Verdict == ctl.VerdictWarning:
-				row.Warnings++
-			}
-		}
+		row.Refused, row.Warnings = verdicts(reports[i].Findings)
 		v.Rows, v.Size = append(v.Rows, row), v.Size+reports[i].Size
 	}
 	v.Clashes = clashes(b.Overlays, reports)

@@ -48,7 +48,7 @@ func (r versionRow) Gone() bool { return !r.Version.CollectedAt.IsZero() }
 
 func versionRowOf(o *models.Overlay, v models.OverlayVersion) versionRow {
 	r := versionRow{Version: v, Report: reportOf(&v), Current: v.Number == o.Version}
-	r.Refused, r.Warnings = verdicts(r.Report)
+	r.Refused, r.Warnings = verdicts(r.Report.Findings)
 	return r
 }
 

@@ -87,12 +87,12 @@ func (v *overlayView) read(version *models.OverlayVersion) {
 		return
 	}
 	v.Report, v.Published = reportOf(version), version.CreatedAt
-	v.Refused, v.Warnings = verdicts(v.Report)
+	v.Refused, v.Warnings = verdicts(v.Report.Findings)
 }
 
 // verdicts counts what the gate refused and warned of.
-func verdicts(r ctl.Version) (refused, warnings int) {
-	for _, f := range r.Findings {
+func verdicts(findings []ctl.Finding) (refused, warnings int) {
+	for _, f := range findings {
 		switch {
 		case f.Verdict == ctl.VerdictRefused && !f.Admitted:
 			refused++

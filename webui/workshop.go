@@ -72,13 +72,13 @@ func (v itemView) Name() string {
 
 // refused says that the gate keeps its file aside.
 func (v itemView) refused() bool {
-	refused, _ := verdicts(ctl.Version{Findings: v.Item.Findings})
+	refused, _ := verdicts(v.Item.Findings)
 	return refused > 0
 }
 
 // State is where the item stands, in a word.
 func (v itemView) State() stateView {
-	_, warnings := verdicts(ctl.Version{Findings: v.Item.Findings})
+	_, warnings := verdicts(v.Item.Findings)
 	switch {
 	case v.Item.State == ctl.ItemCollection:
 		return stateView{"Collection", "off"}

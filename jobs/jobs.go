@@ -34,6 +34,13 @@ type Args interface {
 	plan(ctx context.Context, tx bun.Tx, by models.Actor) (*plan, error)
 }
 
+// Later asks for a job that does not begin before Wait is over: many servers that
+// start at once would fight for the host. What it needs is kept for it meanwhile.
+type Later struct {
+	Args
+	Wait time.Duration
+}
+
 // plan is what enqueueing one job comes to.
 type plan struct {
 	job     models.Job
@@ -110,6 +117,10 @@ type batch struct {
 
 func (b *batch) add(ctx context.Context, tx bun.Tx, by models.Actor, list []Args) error {
 	for _, args := range list {
+		var wait time.Duration
+		if later, ok := args.(Later); ok {
+			args, wait = later.Args, later.Wait
+		}
 		p, err := args.plan(ctx, tx, by)
 		if err != nil {
 			return err
@@ -119,6 +130,7 @@ func (b *batch) add(ctx context.Context, tx bun.Tx, by models.Actor, list []Args
 			b.asked = append(b.asked, p.same)
 			continue
 		}
+		p.job.RunAfter = models.Now().Add(wait)
 		if err := insert(ctx, tx, by, args, p); err != nil {
 			return err
 		}

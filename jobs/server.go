@@ -54,7 +54,56 @@ func (a StopServer) plan(ctx context.Context, tx bun.Tx, by models.Actor) (*plan
 	if err != nil {
 		return nil, err
 	}
-	return p, makeWay(ctx, tx, p, waiting, "Cancelled because "+actorName(by)+" stopped the server.", StartServer{}.Kind())
+	return p, makeWay(ctx, tx, p, waiting, "Cancelled because "+actorName(by)+" stopped the server.", StartServer{}.Kind(), RestartServer{}.Kind())
+}
+
+// RestartServer gives a server its blueprint as it is now and starts its game anew.
+// With IfEmpty it leaves a game alone on which somebody plays, or which was stopped.
+type RestartServer struct {
+	ServerID string `json:"server_id"`
+	IfEmpty  bool   `json:"if_empty,omitempty"`
+}
+
+// Kind is stored; changing it orphans queued jobs.
+func (RestartServer) Kind() string { return "server.restart" }
+
+func (a RestartServer) plan(ctx context.Context, tx bun.Tx, _ models.Actor) (*plan, error) {
+	p, s, err := planServer(ctx, tx, a.ServerID, a.Kind())
+	if err != nil {
+		return nil, err
+	}
+	if !a.IfEmpty {
+		if err := models.SetDesired(ctx, tx, s.ID, models.ServerRunning); err != nil {
+			return nil, err
+		}
+	}
+	p.job.Title, p.job.MaxAttempts = "Restart "+s.Name, 3
+	p.needs = append(p.needs, models.JobResource{Resource: gameResource})
+	return p, needOverlays(ctx, tx, s, p)
+}
+
+// ResetServer stops a server and removes what its game wrote. Its settings stay.
+type ResetServer struct {
+	ServerID string `json:"server_id"`
+}
+
+// Kind is stored; changing it orphans queued jobs.
+func (ResetServer) Kind() string { return "server.reset" }
+
+func (a ResetServer) plan(ctx context.Context, tx bun.Tx, by models.Actor) (*plan, error) {
+	p, s, err := planServer(ctx, tx, a.ServerID, a.Kind())
+	if err != nil {
+		return nil, err
+	}
+	if err := models.SetDesired(ctx, tx, s.ID, models.ServerStopped); err != nil {
+		return nil, err
+	}
+	p.job.Title, p.job.MaxAttempts = "Reset "+s.Name, 3
+	waiting, err := models.UnfinishedJobs(ctx, tx, s.ID)
+	if err != nil {
+		return nil, err
+	}
+	return p, makeWay(ctx, tx, p, waiting, "Cancelled because "+actorName(by)+" reset the server.", StartServer{}.Kind(), RestartServer{}.Kind())
 }
 
 // DeleteServer stops the server, removes everything the host keeps of it and
@@ -80,7 +129,7 @@ func (a DeleteServer) plan(ctx context.Context, tx bun.Tx, by models.Actor) (*pl
 		return nil, err
 	}
 	return p, makeWay(ctx, tx, p, waiting, "Cancelled because "+actorName(by)+" deleted the server.",
-		StartServer{}.Kind(), StopServer{}.Kind(), ApplyBlueprint{}.Kind())
+		StartServer{}.Kind(), RestartServer{}.Kind(), StopServer{}.Kind(), ResetServer{}.Kind(), ApplyBlueprint{}.Kind())
 }
 
 // planServer begins the plan of a job that needs a server for itself.

@@ -115,14 +115,18 @@ type JobResource struct {
 }
 
 // InsertJob stores a queued job with its resources, in the transaction of the
-// change it belongs to, and gives it its number.
+// change it belongs to, and gives it its number. A job without RunAfter may begin at
+// once.
 func InsertJob(ctx context.Context, tx bun.IDB, j *Job, needs []JobResource) error {
 	id, err := nextNumber(ctx, tx, "job")
 	if err != nil {
 		return err
 	}
 	now := Now()
-	j.ID, j.State, j.CreatedAt, j.RunAfter = id, JobQueued, now, now
+	j.ID, j.State, j.CreatedAt = id, JobQueued, now
+	if j.RunAfter.IsZero() {
+		j.RunAfter = now
+	}
 	if j.Notices == nil {
 		j.Notices = []string{}
 	}

@@ -15,8 +15,12 @@ type Schedule struct {
 	Name    string    `bun:"name,pk"`
 	Host    string    `bun:"host"`
 	Hour    int       `bun:"hour"`
+	Minute  int       `bun:"minute"`
+	Zone    string    `bun:"zone"` // an IANA name; "" is the worker's own
 	Enabled bool      `bun:"enabled"`
+	CatchUp bool      `bun:"catch_up"` // a tick that was missed is served late, once
 	LastAt  time.Time `bun:"last_at,nullzero"`
+	SeenAt  time.Time `bun:"seen_at,nullzero"` // a worker last looked at it
 }
 
 // Tick is the schedule's newest time that is not after now, in now's location.

@@ -18,7 +18,7 @@ func TestOneWorkerServesATick(t *testing.T) {
 	testenv.EachDB(t, func(t *testing.T, db *bun.DB) {
 		ctx := context.Background()
 		list, err := models.Schedules(ctx, db, models.LocalHost)
-		if err != nil || len(list) != 2 || list[0].Name != "overlay.gc" || !list[0].LastAt.IsZero() {
+		if err != nil || len(list) != 4 || list[1].Name != "overlay.gc" || !list[1].LastAt.IsZero() {
 			t.Fatalf("schedules: %+v, %v", list, err)
 		}
 		serve := func(tick time.Time) (won int32) {

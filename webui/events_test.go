@@ -284,7 +284,7 @@ func TestLiveFragments(t *testing.T) {
 	ctx := context.Background()
 	u := modelstest.User(t, s.db, false)
 	srv := modelstest.Server(t, s.db, s.key, u)
-	l := s.browser(u).listen("topics=strip,servers,server:" + srv.Instance)
+	l := s.browser(u).listen("topics=strip,servers,server:" + srv.Instance + ",server-now:" + srv.Instance)
 	l.html("server-head", srv.Name, "Never started")
 	if _, _, err := models.Observe(ctx, s.db, models.Observation{
 		Host: srv.Host, Instance: srv.Instance, State: models.ServerRunning,
@@ -336,15 +336,16 @@ func TestFragmentIsWhatThePageIncludes(t *testing.T) {
 	}
 	b := s.browser(u)
 	for path, feeds := range map[string]string{
-		"/overlays":                      "strip,overlays",
-		overlayPath(maps.ID):             "strip,overlay:" + fmt.Sprint(maps.ID),
-		"/servers":                       "strip,servers",
-		"/servers/" + srv.Instance:       "strip,server:" + srv.Instance,
-		"/blueprints":                    "strip,blueprints",
-		"/blueprints/" + srv.BlueprintID: "strip,blueprint:" + srv.BlueprintID,
-		"/game":                          "strip,game",
-		"/jobs":                          "strip,jobs:",
-		jobView{Job: job}.Path():         "strip,job:" + fmt.Sprint(job.ID),
+		"/overlays":                          "strip,overlays",
+		overlayPath(maps.ID):                 "strip,overlay:" + fmt.Sprint(maps.ID),
+		"/servers":                           "strip,servers",
+		"/servers/" + srv.Instance:           "strip,server:" + srv.Instance + ",server-now:" + srv.Instance,
+		"/servers/" + srv.Instance + "/jobs": "strip,server:" + srv.Instance + ",server-jobs:" + srv.Instance,
+		"/blueprints":                        "strip,blueprints",
+		"/blueprints/" + srv.BlueprintID:     "strip,blueprint:" + srv.BlueprintID,
+		"/game":                              "strip,game",
+		"/jobs":                              "strip,jobs:",
+		jobView{Job: job}.Path():             "strip,job:" + fmt.Sprint(job.ID),
 	} {
 		page := b.get(path).Text
 		want, err := s.openFeeds(context.Background(), u, "left4.example", feeds, cursors{})

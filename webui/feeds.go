@@ -87,6 +87,10 @@ func (s *Server) openFeed(ctx context.Context, u *models.User, host, name, after
 		return s.jobsFeed(u, arg), nil
 	case kind == "server":
 		return s.serverFeed(ctx, u, host, arg)
+	case kind == "server-now":
+		return s.serverNowFeed(ctx, u, host, arg)
+	case kind == "server-jobs":
+		return s.serverJobsFeed(ctx, u, arg)
 	case kind == "console":
 		return s.consoleFeed(ctx, u, arg, after)
 	case kind == "blueprint":
@@ -162,7 +166,17 @@ func (s *Server) jobsFeed(u *models.User, filter string) *feed {
 	}}
 }
 
+// serverFeed is what every tab of a server has at its top.
 func (s *Server) serverFeed(ctx context.Context, u *models.User, host, instance string) (*feed, error) {
+	return s.serverPart(ctx, u, host, instance, func(v serverView) []fragment { return []fragment{serverHead{v}, changesNote{v}} })
+}
+
+func (s *Server) serverNowFeed(ctx context.Context, u *models.User, host, instance string) (*feed, error) {
+	return s.serverPart(ctx, u, host, instance, func(v serverView) []fragment { return []fragment{serverNow{v}} })
+}
+
+// serverPart is a feed of fragments that show one server.
+func (s *Server) serverPart(ctx context.Context, u *models.User, host, instance string, parts func(serverView) []fragment) (*feed, error) {
 	if _, err := models.ServerByInstance(ctx, s.DB, u.ID, instance); err != nil {
 		return nil, err
 	}
@@ -171,8 +185,18 @@ func (s *Server) serverFeed(ctx context.Context, u *models.User, host, instance 
 		if err != nil {
 			return nil, nil, err
 		}
-		recent, err := s.recentJobs(ctx, u, v.Server.ID)
-		return []fragment{serverHead{v}, changesNote{v}, serverNow{v}, recent}, []string{jobs.TopicServer(v.Server.ID)}, err
+		return parts(v), []string{jobs.TopicServer(v.Server.ID)}, nil
+	}}, nil
+}
+
+func (s *Server) serverJobsFeed(ctx context.Context, u *models.User, instance string) (*feed, error) {
+	srv, err := models.ServerByInstance(ctx, s.DB, u.ID, instance)
+	if err != nil {
+		return nil, err
+	}
+	return &feed{render: func(ctx context.Context) ([]fragment, []string, error) {
+		recent, err := s.recentJobs(ctx, u, srv.ID)
+		return []fragment{recent}, []string{jobs.TopicServer(srv.ID)}, err
 	}}, nil
 }
 

@@ -256,6 +256,10 @@ func again(j *models.Job, u *models.User) (jobs.Args, error) {
 		return jobs.StartServer{ServerID: args.ServerID}, nil
 	case jobs.StopServer{}.Kind():
 		return jobs.StopServer{ServerID: args.ServerID}, nil
+	case jobs.RestartServer{}.Kind():
+		return jobs.RestartServer{ServerID: args.ServerID}, nil
+	case jobs.ResetServer{}.Kind():
+		return jobs.ResetServer{ServerID: args.ServerID}, nil
 	case jobs.ApplyBlueprint{}.Kind():
 		return jobs.ApplyBlueprint{ServerID: args.ServerID}, nil
 	case jobs.DeleteServer{}.Kind():

@@ -46,10 +46,14 @@ func TestRights(t *testing.T) {
 		"GET /servers/new":                               users,
 		"POST /servers":                                  {to, wrong, wrong, wrong},
 		"GET /servers/:instance":                         owners,
+		"GET /servers/:instance/jobs":                    owners,
+		"GET /servers/:instance/settings":                owners,
 		"POST /servers/:instance":                        {to, wrong, none, none},
 		"POST /servers/:instance/start":                  ownersDo,
 		"POST /servers/:instance/stop":                   ownersDo,
+		"POST /servers/:instance/restart":                ownersDo,
 		"POST /servers/:instance/apply":                  ownersDo,
+		"POST /servers/:instance/reset":                  owners, // it asks first
 		"POST /servers/:instance/delete":                 owners, // it asks first
 		"POST /servers/:instance/rcon":                   owners,
 		"GET /blueprints":                                users,

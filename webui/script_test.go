@@ -158,7 +158,7 @@ func TestHandsInBrowser(t *testing.T) {
 	srv := modelstest.Server(t, s.db, s.key, u)
 	w := s.window(u)
 	path := "/servers/" + srv.Instance
-	w.open(path)
+	w.open(path + "/settings")
 
 	w.js(`document.querySelector('form[action$="/delete"] button').click()`)
 	w.until(`document.getElementById('confirm').open`)

@@ -18,6 +18,11 @@ func (s *Server) stopServer(c *gin.Context) error {
 	return s.serverJob(c, func(id string) jobs.Args { return jobs.StopServer{ServerID: id} })
 }
 
+// restartServer is also how a running server takes its blueprint now.
+func (s *Server) restartServer(c *gin.Context) error {
+	return s.serverJob(c, func(id string) jobs.Args { return jobs.RestartServer{ServerID: id} })
+}
+
 func (s *Server) applyServer(c *gin.Context) error {
 	return s.serverJob(c, func(id string) jobs.Args { return jobs.ApplyBlueprint{ServerID: id} })
 }
@@ -81,6 +86,27 @@ func (s *Server) deleteServer(c *gin.Context) error {
 	return goTo(c, "/servers") // its own page is about to be nowhere
 }
 
+// resetServer stops a server and removes what its game wrote.
+func (s *Server) resetServer(c *gin.Context) error {
+	srv, err := models.ServerByInstance(c.Request.Context(), s.DB, user(c).ID, c.Param("instance"))
+	if err != nil {
+		return err
+	}
+	ok, err := s.sure(c, "servers", confirmPage{
+		Heading: "Reset the server “" + srv.Name + "”?", Button: "Reset the server",
+		Text: resetServerText, Back: "/servers/" + srv.Instance + "/settings",
+	})
+	if !ok || err != nil {
+		return err
+	}
+	if _, err := s.Jobs.Enqueue(c.Request.Context(), actor(c), jobs.ResetServer{ServerID: srv.ID}); err != nil {
+		return err
+	}
+	return goTo(c, "/servers/"+srv.Instance)
+}
+
+const resetServerText = "It is stopped first. What its game wrote goes: logs, bans, databases of plug-ins, changed files. Its settings, its blueprint and its overlays stay."
+
 const deleteServerText = "It is stopped first. Everything the game wrote for it on the host goes too. Its blueprint stays."
 
 // revealRCON shows a server's RCON password to its owner, and writes down that
@@ -101,5 +127,5 @@ func (s *Server) revealRCON(c *gin.Context) error {
 	if isHX(c) {
 		return s.show(c, http.StatusOK, rcon)
 	}
-	return s.renderServer(c, http.StatusOK, v, settingsOf(v), rcon)
+	return s.renderSettings(c, http.StatusOK, v, settingsOf(v), rcon)
 }

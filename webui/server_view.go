@@ -42,6 +42,10 @@ func (v serverView) State() stateView {
 			return stateView{"Starting", "busy"}
 		case jobs.StopServer{}.Kind():
 			return stateView{"Stopping", "busy"}
+		case jobs.RestartServer{}.Kind():
+			return stateView{"Restarting", "busy"}
+		case jobs.ResetServer{}.Kind():
+			return stateView{"Being reset", "busy"}
 		case jobs.DeleteServer{}.Kind():
 			return stateView{"Being deleted", "busy"}
 		}
@@ -74,9 +78,9 @@ func (v serverView) Deleting() bool { return v.last() == (jobs.DeleteServer{}).K
 // CanStop: it is up and nobody stops it yet, or it is about to come up.
 func (v serverView) CanStop() bool {
 	switch v.last() {
-	case jobs.DeleteServer{}.Kind(), jobs.StopServer{}.Kind():
+	case jobs.DeleteServer{}.Kind(), jobs.StopServer{}.Kind(), jobs.ResetServer{}.Kind():
 		return false
-	case jobs.StartServer{}.Kind():
+	case jobs.StartServer{}.Kind(), jobs.RestartServer{}.Kind():
 		return true
 	}
 	return v.Up()

@@ -210,14 +210,9 @@ func (s *Server) createServer(c *gin.Context) error {
 }
 
 type serverPage struct {
-	Layout  layout
-	Head    serverHead
-	Changes changesNote
-	Now     serverNow
-	Form    serverForm
-	Recent  jobTable
-	Log     logView
-	RCON    rconView
+	serverFrame
+	Now serverNow
+	Log logView
 }
 
 func (serverPage) template() string { return "server.html" }
@@ -230,42 +225,22 @@ type rconView struct {
 
 func (rconView) template() string { return "server_rcon.html" }
 
+// showServer is the first tab: what the server is doing now, and its log.
 func (s *Server) showServer(c *gin.Context) error {
-	v, err := s.serverView(c.Request.Context(), user(c), c.Param("instance"), s.publicHost(c.Request))
+	v, err := s.tabView(c)
 	if err != nil {
 		return err
 	}
-	return s.renderServer(c, http.StatusOK, v, settingsOf(v), rconView{})
+	frame, err := s.serverFrame(c, v, "", "server-now:"+v.Server.Instance, "console:"+v.Server.Instance)
+	if err != nil {
+		return err
+	}
+	return s.show(c, http.StatusOK, serverPage{frame, serverNow{v}, s.consoleTail(c.Request.Context(), v.Server.Instance)})
 }
 
 func settingsOf(v serverView) serverForm {
 	srv := v.Server
 	return serverForm{Path: v.Path(), Name: srv.Name, Hostname: srv.Hostname, Port: strconv.Itoa(srv.Port), Blueprint: srv.BlueprintID, Up: v.Up()}
-}
-
-func (s *Server) renderServer(c *gin.Context, status int, v serverView, form serverForm, rcon rconView) error {
-	if err := s.complete(c.Request.Context(), user(c), &form); err != nil {
-		return err
-	}
-	recent, err := s.recentJobs(c.Request.Context(), user(c), v.Server.ID)
-	if err != nil {
-		return err
-	}
-	inst := v.Server.Instance
-	l, err := s.layout(c, v.Server.Name, "servers", "server:"+inst, "console:"+inst)
-	if err != nil {
-		return err
-	}
-	rcon.Path = v.Path()
-	page := serverPage{Layout: l, Head: serverHead{v}, Changes: changesNote{v}, Now: serverNow{v}, Form: form, Recent: recent, RCON: rcon}
-	page.Log = s.consoleTail(c.Request.Context(), inst)
-	return s.show(c, status, page)
-}
-
-// recentJobs are the last jobs of a server.
-func (s *Server) recentJobs(ctx context.Context, u *models.User, serverID string) (jobTable, error) {
-	list, err := models.Jobs(ctx, s.DB, models.JobFilter{User: u, ServerID: serverID, Limit: 8})
-	return jobTable{Jobs: jobViews(list), ID: "server-jobs", Empty: "Nothing was done with this server yet."}, err
 }
 
 func (s *Server) editServer(c *gin.Context) error {
@@ -303,8 +278,8 @@ func (s *Server) editServer(c *gin.Context) error {
 	}
 	if invalid {
 		*v.Server = before // what the page says of the server is still true
-		return s.renderServer(c, http.StatusUnprocessableEntity, v, form, rconView{})
+		return s.renderSettings(c, http.StatusUnprocessableEntity, v, form, rconView{})
 	}
 	s.flash(c, "saved")
-	return goTo(c, v.Path())
+	return goTo(c, v.Path()+"/settings")
 }

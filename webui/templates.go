@@ -32,6 +32,8 @@ var views = []view{
 	serversPage{},
 	newServerPage{},
 	serverPage{},
+	serverJobsPage{},
+	serverSettingsPage{},
 	blueprintsPage{},
 	blueprintPage{},
 	gamePage{},
@@ -77,7 +79,7 @@ var views = []view{
 }
 
 // shared are the files that only define pieces for others.
-var shared = map[string]bool{"layout.html": true, "parts.html": true, "overlay_workshop.html": true, "overlay_managed.html": true, "overlay_script.html": true, "overlay_files.html": true}
+var shared = map[string]bool{"layout.html": true, "parts.html": true, "server_tabs.html": true, "overlay_workshop.html": true, "overlay_managed.html": true, "overlay_script.html": true, "overlay_files.html": true}
 
 type templates struct{ set *template.Template }
 

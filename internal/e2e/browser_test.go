@@ -122,8 +122,12 @@ func seeNewServer(b *tab, port string) string {
 	b.look("server-new")
 	b.press("Make the server")
 	b.sees("#server-head h1", "Friday versus")
+	instance := strings.TrimPrefix(get[string](b, `location.pathname`), "/servers/")
+	b.open("/servers/" + instance + "/jobs")
 	b.sees("#server-jobs", "Done")
-	return strings.TrimPrefix(get[string](b, `location.pathname`), "/servers/")
+	b.look("server-jobs")
+	b.open("/servers/" + instance)
+	return instance
 }
 
 // seeStart presses Start, watches the job in a second window and the server in
@@ -237,6 +241,8 @@ func seeStop(t *testing.T, s *site, b *tab, name string) {
 // seeDelete changes their mind once, then deletes.
 func seeDelete(t *testing.T, s *site, b *tab, name string) {
 	t.Helper()
+	b.follow("Settings")
+	b.look("server-settings")
 	b.press("Delete Friday versus")
 	b.sees("#confirm", "Delete the server “Friday versus”?")
 	b.look("confirm-delete")
@@ -291,12 +297,14 @@ func withoutScripts(t *testing.T, s *site, b *tab) {
 	b.signInAs("admin", adminPassword)
 	b.open("/servers/" + name)
 	b.press("Start")
+	b.open("/servers/" + name + "/jobs")
 	b.sees("#server-jobs", "Start Plain forms")
 	b.waitFor("Running with its log, on a page loaded anew", func() bool {
 		b.open("/servers/" + name)
 		return strings.Contains(b.text("#server-head .state"), "Running") && strings.Contains(b.text(".log"), "Host_NewGame on map c1m1_hotel")
 	})
 	b.look("server-without-scripts")
+	b.follow("Settings")
 	b.press("Delete Plain forms")
 	b.sees("h1", "Delete the server “Plain forms”?")
 	b.look("confirm-without-scripts")

@@ -94,6 +94,8 @@ var handlers = map[string]func(context.Context, *attempt) error{
 	jobs.ApplyBlueprint{}.Kind():   applyBlueprint,
 	jobs.StartServer{}.Kind():      startServer,
 	jobs.StopServer{}.Kind():       stopServer,
+	jobs.RestartServer{}.Kind():    restartServer,
+	jobs.ResetServer{}.Kind():      resetServer,
 	jobs.DeleteServer{}.Kind():     deleteServer,
 	jobs.DownloadWorkshop{}.Kind(): downloadWorkshop,
 	jobs.RefreshOverlays{}.Kind():  refreshOverlays,

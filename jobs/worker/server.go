@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/uptrace/bun"
 
 	"left4me/hostops/ctl"
+	"left4me/jobs"
 	"left4me/models"
 )
 
@@ -160,6 +162,61 @@ func stopServer(ctx context.Context, a *attempt) error {
 		return err
 	}
 	return a.ctl(ctx, nil, "stop", s.Instance)
+}
+
+// restartServer initialises first: a blueprint that the host refuses leaves the
+// running game alone.
+func restartServer(ctx context.Context, a *attempt) error {
+	s, err := a.server(ctx)
+	if err != nil {
+		return err
+	}
+	var args jobs.RestartServer
+	if err := json.Unmarshal(a.job.Args, &args); err != nil {
+		return fmt.Errorf("read the job's arguments: %w", err)
+	}
+	if args.IfEmpty {
+		if why := a.notEmpty(s); why != "" {
+			a.addNotices([]string{why})
+			return nil
+		}
+	}
+	if err := a.initialize(ctx, s); err != nil {
+		return err
+	}
+	if err := a.ctl(ctx, nil, "stop", s.Instance); err != nil {
+		return err
+	}
+	return a.ctl(ctx, nil, "start", s.Instance)
+}
+
+// notEmpty says why a server that may only be restarted while it is empty is not
+// restarted, "" when it is running and nobody is on it. What the observer last stored
+// is a few seconds old at most, or says so.
+func (a *attempt) notEmpty(s *models.Server) string {
+	live := s.Status.Live
+	switch {
+	case s.Desired != models.ServerRunning || s.Observed != models.ServerRunning:
+		return "It is not running, so there was nothing to restart."
+	case live == nil || a.w.now().Sub(s.ObservedAt) > time.Minute:
+		return "It is not known whether somebody plays, so it was not restarted."
+	case live.Players > 0:
+		return fmt.Sprintf("It was not restarted: %d on it.", live.Players)
+	}
+	return ""
+}
+
+// resetServer removes what the game wrote.
+func resetServer(ctx context.Context, a *attempt) error {
+	s, err := a.server(ctx)
+	if err != nil {
+		return err
+	}
+	err = a.ctl(ctx, nil, "reset", s.Instance)
+	if gone := (*failure)(nil); errors.As(err, &gone) && errors.Is(ctl.FromExitCode(gone.code), ctl.ErrNotFound) {
+		return nil // never set up: it is as if it had been reset
+	}
+	return err
 }
 
 // deleteServer removes the instance from the host and then, together with the

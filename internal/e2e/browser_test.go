@@ -206,6 +206,8 @@ func seeStrangers(t *testing.T, s *site, b *tab, name string) {
 
 func seePassword(t *testing.T, s *site, b *tab, name string) {
 	t.Helper()
+	b.follow("Settings")
+	b.sees("#settings", "Settings")
 	if shown := b.text("#server-rcon"); !strings.Contains(shown, "••••") {
 		t.Errorf("before it is asked for, the password's place shows %q", shown)
 	}
@@ -218,6 +220,7 @@ func seePassword(t *testing.T, s *site, b *tab, name string) {
 	if password := b.text("#server-rcon code"); len(password) < 16 || !strings.Contains(string(spec), password) {
 		t.Errorf("the page reveals %q, which is not the server's password", password)
 	}
+	b.open("/servers/" + name)
 }
 
 // seeStop stops a server with people on it: that asks first.
@@ -297,6 +300,7 @@ func withoutScripts(t *testing.T, s *site, b *tab) {
 	b.signInAs("admin", adminPassword)
 	b.open("/servers/" + name)
 	b.press("Start")
+	b.sees("#server-head", "Start Plain forms") // the form was sent
 	b.open("/servers/" + name + "/jobs")
 	b.sees("#server-jobs", "Start Plain forms")
 	b.waitFor("Running with its log, on a page loaded anew", func() bool {

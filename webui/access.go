@@ -44,16 +44,11 @@ func (s *Server) admit(c *gin.Context, need right) error {
 		}
 		visitOf(c.Request.Context()).session = sess
 	}
-	u := user(c)
-	switch {
-	case need == anyone:
-		return nil
-	case u == nil:
+	err := s.decide(c.Request.Context(), user(c), need, c.Param)
+	if errors.Is(err, errStranger) {
 		return s.askToSignIn(c)
-	case need == adminOnly && !u.Admin:
-		return &failure{status: http.StatusForbidden, title: "For administrators", text: "Only an administrator may do this. Ask whoever runs this host."}
 	}
-	return nil
+	return err
 }
 
 // isAsset is true for what needs no session, so that it costs no query.
@@ -69,10 +64,10 @@ func (s *Server) askToSignIn(c *gin.Context) error {
 	}
 	switch {
 	case c.FullPath() == "/events":
-		return &failure{status: http.StatusUnauthorized, title: "Signed out", text: "You are signed out. Sign in again."}
+		return errStranger
 	case isHX(c):
 		c.Header("HX-Redirect", "/signin")
-		return &failure{status: http.StatusUnauthorized, title: "Signed out", text: "You are signed out. Sign in again."}
+		return errStranger
 	}
 	c.Redirect(http.StatusSeeOther, to)
 	return nil

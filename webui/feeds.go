@@ -73,6 +73,9 @@ func (s *Server) openFeeds(ctx context.Context, u *models.User, host, names stri
 }
 
 func (s *Server) openFeed(ctx context.Context, u *models.User, host, name, after string) (*feed, error) {
+	if err := s.decideFeed(ctx, u, name); err != nil {
+		return nil, err
+	}
 	kind, arg, _ := strings.Cut(name, ":")
 	switch {
 	case name == "strip":

@@ -82,6 +82,7 @@ type visit struct {
 	id      string
 	address string
 	session *models.Session // nil for a stranger
+	scraper bool            // it came with the token of the metrics
 }
 
 type visitKey struct{}

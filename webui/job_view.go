@@ -234,8 +234,8 @@ func again(j *models.Job, u *models.User) (jobs.Args, error) {
 		return nil, &failure{status: 409, title: "Not possible now", text: "Only a job that failed or was cancelled can be tried again."}
 	}
 	if j.Kind == (jobs.InstallGame{}).Kind() {
-		if !u.Admin {
-			return nil, &failure{status: 403, title: "For administrators", text: "Only an administrator may install the game."}
+		if err := mayAdminister(u); err != nil {
+			return nil, err
 		}
 		return jobs.InstallGame{}, nil
 	}

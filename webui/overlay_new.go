@@ -97,7 +97,7 @@ func (s *Server) readNewOverlay(c *gin.Context, p newOverlayPage, o *models.Over
 		return models.Invalid("kind", "Choose what it is made of.")
 	}
 	if p.Shared || o.Kind == models.OverlayManaged {
-		if !user(c).Admin {
+		if mayAdminister(user(c)) != nil {
 			return models.Invalid("shared", "Only an administrator may make an overlay for everybody.")
 		}
 		o.UserID = ""

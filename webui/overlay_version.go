@@ -98,14 +98,15 @@ func (s *Server) version(c *gin.Context, o *models.Overlay) (*models.OverlayVers
 // administrator finds everybody's: whether a refused file is let in is theirs to
 // decide, and the owner of an overlay can only send them the address.
 func (s *Server) judgedOverlay(c *gin.Context) (*models.Overlay, error) {
-	if !user(c).Admin {
-		return s.overlay(c)
-	}
 	id, err := overlayID(c)
 	if err != nil {
 		return nil, err
 	}
-	return models.OverlayByID(c.Request.Context(), s.DB, id)
+	o, err := models.OverlayByID(c.Request.Context(), s.DB, id)
+	if err != nil {
+		return nil, err
+	}
+	return o, mayUseOverlay(user(c), o, judgeOverlay)
 }
 
 func (s *Server) showVersion(c *gin.Context) error {

@@ -288,10 +288,7 @@ func (s *Server) ownOverlay(c *gin.Context, of ...models.OverlayKind) (*models.O
 	if len(of) > 0 {
 		return nil, models.ErrNotFound
 	}
-	if !o.ChangeableBy(user(c)) {
-		return nil, &failure{status: http.StatusForbidden, title: "For administrators", text: "This overlay is shared with everybody; only an administrator may change it. You can stack it as it is."}
-	}
-	return o, nil
+	return o, mayUseOverlay(user(c), o, changeOverlay)
 }
 
 func (s *Server) showOverlay(c *gin.Context) error {
@@ -452,8 +449,8 @@ func againOverlay(j *models.Job, u *models.User) (jobs.Args, error) {
 	gone := &failure{status: http.StatusConflict, title: "Not possible now", text: "What this job worked on does not exist any more."}
 	switch j.Kind {
 	case jobs.RefreshOverlays{}.Kind(), jobs.CollectOverlays{}.Kind():
-		if !u.Admin {
-			return nil, &failure{status: http.StatusForbidden, title: "For administrators", text: "Only an administrator may do this."}
+		if err := mayAdminister(u); err != nil {
+			return nil, err
 		}
 		if j.Kind == (jobs.RefreshOverlays{}).Kind() {
 			return jobs.RefreshOverlays{}, nil

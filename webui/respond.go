@@ -74,7 +74,11 @@ func (s *Server) page(need right, h func(*gin.Context) error) gin.HandlerFunc {
 		if f.status >= http.StatusInternalServerError {
 			s.Log.ErrorContext(c.Request.Context(), "a request failed", "request", v.id, "path", c.FullPath(), "status", f.status, "err", err)
 		}
-		if !c.Writer.Written() {
+		switch {
+		case c.Writer.Written():
+		case scripted[c.Request.Method+" "+c.FullPath()]:
+			c.JSON(f.status, uploadState{Error: f.text})
+		default:
 			s.writeFailure(c.Writer, c.Request, f)
 		}
 	}

@@ -6,16 +6,8 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// right is what a visitor must have for a route. Whose thing it is, each handler
-// decides by asking for the user's own rows: somebody else's are not found.
-type right int
-
-const (
-	anyone right = iota
-	signedIn
-	adminOnly
-)
-
+// route is one address with the right that it takes. Handlers still ask for the
+// user's own rows only: a right that is named wrongly here opens nothing.
 type route struct {
 	method, path string
 	right        right
@@ -27,6 +19,13 @@ var bodies = map[string]int64{
 	"PUT /overlays/:overlay/uploads/:upload": maxChunk,
 	"POST /overlays/:overlay/files":          maxForm,
 	"POST /overlays/:overlay/files/save":     3*maxText + 16<<10, // form-encoded, a byte takes up to three
+}
+
+// scripted are the routes that only the page's script calls: their refusals are JSON.
+var scripted = map[string]bool{
+	"POST /overlays/:overlay/uploads":        true,
+	"GET /overlays/:overlay/uploads/:upload": true,
+	"PUT /overlays/:overlay/uploads/:upload": true,
 }
 
 func bodyBound(method, path string) int64 {
@@ -57,67 +56,67 @@ func (s *Server) routes() []route {
 		{get, "/servers", signedIn, s.listServers},
 		{get, "/servers/new", signedIn, s.newServer},
 		{post, "/servers", signedIn, s.createServer},
-		{get, "/servers/:instance", signedIn, s.showServer},
-		{get, "/servers/:instance/jobs", signedIn, s.showServerJobs},
-		{get, "/servers/:instance/settings", signedIn, s.showServerSettings},
-		{post, "/servers/:instance", signedIn, s.editServer},
-		{post, "/servers/:instance/start", signedIn, s.startServer},
-		{post, "/servers/:instance/stop", signedIn, s.stopServer},
-		{post, "/servers/:instance/restart", signedIn, s.restartServer},
-		{post, "/servers/:instance/apply", signedIn, s.applyServer},
-		{post, "/servers/:instance/reset", signedIn, s.resetServer},
-		{post, "/servers/:instance/delete", signedIn, s.deleteServer},
-		{post, "/servers/:instance/rcon", signedIn, s.revealRCON},
+		{get, "/servers/:instance", ownServer, s.showServer},
+		{get, "/servers/:instance/jobs", ownServer, s.showServerJobs},
+		{get, "/servers/:instance/settings", ownServer, s.showServerSettings},
+		{post, "/servers/:instance", ownServer, s.editServer},
+		{post, "/servers/:instance/start", ownServer, s.startServer},
+		{post, "/servers/:instance/stop", ownServer, s.stopServer},
+		{post, "/servers/:instance/restart", ownServer, s.restartServer},
+		{post, "/servers/:instance/apply", ownServer, s.applyServer},
+		{post, "/servers/:instance/reset", ownServer, s.resetServer},
+		{post, "/servers/:instance/delete", ownServer, s.deleteServer},
+		{post, "/servers/:instance/rcon", ownServer, s.revealRCON},
 
 		{get, "/blueprints", signedIn, s.listBlueprints},
 		{get, "/blueprints/new", signedIn, s.newBlueprint},
 		{post, "/blueprints", signedIn, s.createBlueprint},
 		{post, "/arguments", signedIn, s.previewArguments},
-		{get, "/blueprints/:id", signedIn, s.showBlueprint},
-		{post, "/blueprints/:id", signedIn, s.editBlueprint},
-		{post, "/blueprints/:id/apply", signedIn, s.applyBlueprint},
-		{post, "/blueprints/:id/overlays", signedIn, s.changeBlueprintOverlays},
-		{get, "/blueprints/:id/stack", signedIn, s.showStack},
-		{get, "/blueprints/:id/maps", signedIn, s.showCampaigns},
-		{post, "/blueprints/:id/map", signedIn, s.setMap},
-		{post, "/blueprints/:id/preview", signedIn, s.previewConfig},
+		{get, "/blueprints/:id", ownBlueprint, s.showBlueprint},
+		{post, "/blueprints/:id", ownBlueprint, s.editBlueprint},
+		{post, "/blueprints/:id/apply", ownBlueprint, s.applyBlueprint},
+		{post, "/blueprints/:id/overlays", ownBlueprint, s.changeBlueprintOverlays},
+		{get, "/blueprints/:id/stack", ownBlueprint, s.showStack},
+		{get, "/blueprints/:id/maps", ownBlueprint, s.showCampaigns},
+		{post, "/blueprints/:id/map", ownBlueprint, s.setMap},
+		{post, "/blueprints/:id/preview", ownBlueprint, s.previewConfig},
 		{get, "/campaigns", signedIn, s.showOwnCampaigns},
-		{post, "/blueprints/:id/delete", signedIn, s.deleteBlueprint},
+		{post, "/blueprints/:id/delete", ownBlueprint, s.deleteBlueprint},
 
 		{get, "/overlays", signedIn, s.listOverlays},
 		{get, "/overlays/new", signedIn, s.newOverlay},
 		{post, "/overlays", signedIn, s.createOverlay},
 		{post, "/overlays/refresh", adminOnly, s.refreshOverlays},
 		{post, "/overlays/collect", adminOnly, s.collectOverlays},
-		{get, "/overlays/:overlay", signedIn, s.showOverlay},
-		{post, "/overlays/:overlay/name", signedIn, s.renameOverlay},
-		{post, "/overlays/:overlay/delete", signedIn, s.deleteOverlay},
-		{post, "/overlays/:overlay/items", signedIn, s.addItems},
-		{post, "/overlays/:overlay/items/remove", signedIn, s.removeItem},
-		{post, "/overlays/:overlay/download", signedIn, s.downloadItems},
-		{post, "/overlays/:overlay/recipe", signedIn, s.buildManaged},
-		{get, "/overlays/:overlay/versions", signedIn, s.listVersions},
-		{get, "/overlays/:overlay/versions/:number", signedIn, s.showVersion},
-		{get, "/overlays/:overlay/versions/:number/file", signedIn, s.downloadVersionFile},
-		{post, "/overlays/:overlay/versions/:number/use", signedIn, s.useVersion},
+		{get, "/overlays/:overlay", seeOverlay, s.showOverlay},
+		{post, "/overlays/:overlay/name", changeOverlay, s.renameOverlay},
+		{post, "/overlays/:overlay/delete", changeOverlay, s.deleteOverlay},
+		{post, "/overlays/:overlay/items", changeOverlay, s.addItems},
+		{post, "/overlays/:overlay/items/remove", changeOverlay, s.removeItem},
+		{post, "/overlays/:overlay/download", changeOverlay, s.downloadItems},
+		{post, "/overlays/:overlay/recipe", changeOverlay, s.buildManaged},
+		{get, "/overlays/:overlay/versions", seeOverlay, s.listVersions},
+		{get, "/overlays/:overlay/versions/:number", judgeOverlay, s.showVersion},
+		{get, "/overlays/:overlay/versions/:number/file", seeOverlay, s.downloadVersionFile},
+		{post, "/overlays/:overlay/versions/:number/use", changeOverlay, s.useVersion},
 		{post, "/overlays/:overlay/versions/:number/admit", adminOnly, s.admitFile},
 		{get, "/workshop/:item/image", signedIn, s.itemImage},
 
-		{post, "/overlays/:overlay/script", signedIn, s.saveScript},
-		{post, "/overlays/:overlay/files", signedIn, s.uploadFiles},
-		{get, "/overlays/:overlay/files/entry", signedIn, s.showEntry},
-		{get, "/overlays/:overlay/files/download", signedIn, s.downloadFiles},
-		{post, "/overlays/:overlay/files/save", signedIn, s.saveFile},
-		{post, "/overlays/:overlay/files/folder", signedIn, s.makeFolder},
-		{post, "/overlays/:overlay/files/move", signedIn, s.moveFile},
-		{post, "/overlays/:overlay/files/delete", signedIn, s.deleteFile},
-		{post, "/overlays/:overlay/uploads", signedIn, s.uploadAnswer(s.createUpload)},
-		{get, "/overlays/:overlay/uploads/:upload", signedIn, s.uploadAnswer(s.showUpload)},
-		{http.MethodPut, "/overlays/:overlay/uploads/:upload", signedIn, s.uploadAnswer(s.putChunk)},
-		{post, "/overlays/:overlay/uploads/:upload/cancel", signedIn, s.cancelUpload},
-		{post, "/overlays/:overlay/draft/publish", signedIn, s.publishDraft},
-		{post, "/overlays/:overlay/draft/drop", signedIn, s.dropDraft},
-		{post, "/overlays/:overlay/draft/remove", signedIn, s.takeOut},
+		{post, "/overlays/:overlay/script", changeOverlay, s.saveScript},
+		{post, "/overlays/:overlay/files", changeOverlay, s.uploadFiles},
+		{get, "/overlays/:overlay/files/entry", seeOverlay, s.showEntry},
+		{get, "/overlays/:overlay/files/download", seeOverlay, s.downloadFiles},
+		{post, "/overlays/:overlay/files/save", changeOverlay, s.saveFile},
+		{post, "/overlays/:overlay/files/folder", changeOverlay, s.makeFolder},
+		{post, "/overlays/:overlay/files/move", changeOverlay, s.moveFile},
+		{post, "/overlays/:overlay/files/delete", changeOverlay, s.deleteFile},
+		{post, "/overlays/:overlay/uploads", changeOverlay, s.uploadAnswer(s.createUpload)},
+		{get, "/overlays/:overlay/uploads/:upload", changeOverlay, s.uploadAnswer(s.showUpload)},
+		{http.MethodPut, "/overlays/:overlay/uploads/:upload", changeOverlay, s.uploadAnswer(s.putChunk)},
+		{post, "/overlays/:overlay/uploads/:upload/cancel", changeOverlay, s.cancelUpload},
+		{post, "/overlays/:overlay/draft/publish", changeOverlay, s.publishDraft},
+		{post, "/overlays/:overlay/draft/drop", changeOverlay, s.dropDraft},
+		{post, "/overlays/:overlay/draft/remove", changeOverlay, s.takeOut},
 
 		{get, "/game", signedIn, s.showGame},
 		{post, "/game/install", adminOnly, s.installGame},
@@ -125,10 +124,10 @@ func (s *Server) routes() []route {
 		{post, "/game/account/forget", adminOnly, s.forgetAccount},
 
 		{get, "/jobs", signedIn, s.listJobs},
-		{get, "/jobs/:number", signedIn, s.showJob},
-		{get, "/jobs/:number/log", signedIn, s.downloadLog},
-		{post, "/jobs/:number/cancel", signedIn, s.cancelJob},
-		{post, "/jobs/:number/retry", signedIn, s.retryJob},
+		{get, "/jobs/:number", seeJob, s.showJob},
+		{get, "/jobs/:number/log", seeJob, s.downloadLog},
+		{post, "/jobs/:number/cancel", seeJob, s.cancelJob},
+		{post, "/jobs/:number/retry", seeJob, s.retryJob},
 	}
 	if s.Monitor != nil {
 		methods := []string{get}

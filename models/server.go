@@ -66,6 +66,7 @@ type ServerStatus struct {
 	Pending  bool      `json:"pending,omitempty"`  // it runs with an older definition than the host has now
 	Argv     []string  `json:"argv,omitempty"`     // of the running game
 	Overlays []string  `json:"overlays,omitempty"` // refs that the running game has, uppermost first
+	Spec     string    `json:"spec,omitempty"`     // the sum of what the running game was started with
 	Live     *Live     `json:"live,omitempty"`
 	Exit     *GameExit `json:"exit,omitempty"`
 }

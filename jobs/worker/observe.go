@@ -95,7 +95,7 @@ func (w *Worker) observedGame(ctx context.Context, g ctl.Game) {
 func rowStatus(s ctl.Status) models.ServerStatus {
 	out := models.ServerStatus{Message: s.Message, Grade: string(s.Grade), PID: s.PID, Restarts: s.Restarts, Memory: s.Memory, Pending: s.Pending}
 	if s.Applied != nil {
-		out.Argv, out.Overlays = s.Applied.Argv, s.Applied.Overlays
+		out.Argv, out.Overlays, out.Spec = s.Applied.Argv, s.Applied.Overlays, s.Applied.Spec
 	}
 	if s.Exit != nil {
 		out.Exit = &models.GameExit{At: s.Exit.At, Code: s.Exit.Code, Signal: s.Exit.Signal}

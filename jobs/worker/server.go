@@ -45,7 +45,11 @@ func applyBlueprint(ctx context.Context, a *attempt) error {
 // initialize writes the spec through l4d2ctl's standard input: it holds the RCON
 // password, which belongs in no argument list and no file of ours.
 func (a *attempt) initialize(ctx context.Context, s *models.Server) error {
-	spec, err := a.spec(ctx, s)
+	plain, err := models.SpecOf(ctx, a.w.DB, s)
+	if err != nil {
+		return err
+	}
+	spec, err := a.spec(ctx, s, plain)
 	if err != nil {
 		return err
 	}
@@ -60,7 +64,12 @@ func (a *attempt) initialize(ctx context.Context, s *models.Server) error {
 	if err != nil {
 		return err
 	}
-	return models.SetApplied(ctx, a.w.DB, s.ID, s.Blueprint.Revision)
+	return a.w.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		if err := models.RememberSpec(ctx, tx, s.ID, spec.Sum(), plain); err != nil {
+			return err
+		}
+		return models.SetApplied(ctx, tx, s.ID, s.Blueprint.Revision)
+	})
 }
 
 // collectedMeanwhile learns what an operator had the host collect, and says which
@@ -94,7 +103,8 @@ func (a *attempt) collectedMeanwhile(ctx context.Context, s *models.Server, refu
 	return refused
 }
 
-func (a *attempt) spec(ctx context.Context, s *models.Server) (ctl.Spec, error) {
+// spec adds to plain what only the worker may know, and refuses what no host takes.
+func (a *attempt) spec(ctx context.Context, s *models.Server, plain models.Spec) (ctl.Spec, error) {
 	password, err := a.w.Key.Open(s.RCONOwner(), s.RCONPassword)
 	if err != nil {
 		return ctl.Spec{}, &failure{code: 70, message: "The RCON password cannot be read: " + err.Error() + "."}
@@ -102,18 +112,14 @@ func (a *attempt) spec(ctx context.Context, s *models.Server) (ctl.Spec, error) 
 	a.mu.Lock()
 	a.mask = password
 	a.mu.Unlock()
-	overlays, err := models.BlueprintOverlays(ctx, a.w.DB, s.BlueprintID)
-	if err != nil {
-		return ctl.Spec{}, err
-	}
-	if err := a.refuseCollected(ctx, overlays); err != nil {
+	if err := a.refuseCollected(ctx, plain.Overlays); err != nil {
 		return ctl.Spec{}, err
 	}
 	spec := ctl.Spec{
-		Port: s.Port, Arguments: s.Blueprint.Arguments, Hostname: s.EffectiveHostname(),
-		RCONPassword: password, Config: s.Blueprint.Config,
+		Port: plain.Port, Arguments: plain.Arguments, Hostname: plain.Hostname,
+		RCONPassword: password, Config: plain.Config,
 	}
-	for _, o := range overlays {
+	for _, o := range plain.Overlays {
 		if o.Version == 0 {
 			return ctl.Spec{}, &failure{code: 65, message: fmt.Sprintf("The overlay %q has no content yet. Build it, or take it out of the blueprint.", o.Name)}
 		}
@@ -127,7 +133,7 @@ func (a *attempt) spec(ctx context.Context, s *models.Server) (ctl.Spec, error) 
 
 // refuseCollected says what to do when the files of a version that the server would
 // get are gone.
-func (a *attempt) refuseCollected(ctx context.Context, overlays []models.Overlay) error {
+func (a *attempt) refuseCollected(ctx context.Context, overlays []models.SpecOverlay) error {
 	ids := make([]int64, len(overlays))
 	for i, o := range overlays {
 		ids[i] = o.ID

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"syscall"
@@ -166,7 +167,27 @@ func TestStartInitialisesAndStarts(t *testing.T) {
 		if err != nil || after.Desired != models.ServerRunning || after.AppliedRevision != 1 {
 			t.Errorf("server: desired %s, applied revision %d, %v", after.Desired, after.AppliedRevision, err)
 		}
+		// What the host was given is known by the sum that the host will tell.
+		after.Status.Spec = w.given(srv.Instance).Sum()
+		known, err := models.RememberedSpecs(context.Background(), s.DB, []models.Server{*after})
+		if want, _ := models.SpecOf(context.Background(), s.DB, after); err != nil || !reflect.DeepEqual(known[srv.ID], want) {
+			t.Errorf("the spec remembered is %+v (%v), want %+v", known, err, want)
+		}
 	})
+}
+
+// given is the spec that the host was given last.
+func (w *world) given(instance string) ctl.Spec {
+	w.t.Helper()
+	var spec ctl.Spec
+	raw, err := os.ReadFile(filepath.Join(w.dir, "stdin-initialize-"+instance))
+	if err == nil {
+		err = json.Unmarshal(raw, &spec)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return spec
 }
 
 func TestFailureKeepsExitCodeAndSentence(t *testing.T) {

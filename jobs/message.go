@@ -50,6 +50,9 @@ func TopicServer(id string) string { return "server:" + id }
 // TopicConsole is a server's console log.
 func TopicConsole(instance string) string { return "console:" + instance }
 
+// TopicCommands is what a server's game was told, and its answers.
+func TopicCommands(serverID string) string { return "commands:" + serverID }
+
 // TopicJobs is every job that a user may see; with "" every job there is.
 func TopicJobs(userID string) string { return "jobs:" + userID }
 
@@ -108,6 +111,8 @@ func Publish(ctx context.Context, rdb *redis.Client, m Message) error {
 type Control struct {
 	Cancel int64  `json:"cancel,omitempty"` // a job whose end was asked for
 	Watch  string `json:"watch,omitempty"`  // an instance whose console somebody opened
+
+	Command string `json:"command,omitempty"` // a command that waits to be sent
 }
 
 func sendControl(ctx context.Context, rdb *redis.Client, m Control) error {

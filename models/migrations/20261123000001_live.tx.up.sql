@@ -20,6 +20,9 @@ CREATE INDEX console_commands_server ON console_commands (server_id, id);
 --bun:split
 CREATE INDEX console_commands_unfinished ON console_commands (created_at) WHERE finished_at IS NULL;
 --bun:split
+-- A server is told one thing at a time.
+CREATE UNIQUE INDEX console_commands_running ON console_commands (server_id) WHERE state = 'running';
+--bun:split
 
 -- What a server was like, run by run: one row for as long as players, bots, map and
 -- the rounded CPU and memory stay the same.
@@ -52,11 +55,18 @@ CREATE TABLE player_sessions (
   ping_max   INTEGER NOT NULL
 );
 --bun:split
-CREATE INDEX player_sessions_server ON player_sessions (server_id, joined_at);
+CREATE INDEX player_sessions_server ON player_sessions (server_id, id);
 --bun:split
-CREATE INDEX player_sessions_open ON player_sessions (server_id) WHERE left_at IS NULL;
+CREATE INDEX player_sessions_seen ON player_sessions (server_id, seen_at);
+--bun:split
+-- Nobody is on a server twice.
+CREATE UNIQUE INDEX player_sessions_open ON player_sessions (server_id, steam_id) WHERE left_at IS NULL AND steam_id <> '';
+--bun:split
+CREATE UNIQUE INDEX player_sessions_open_name ON player_sessions (server_id, name) WHERE left_at IS NULL AND steam_id = '';
 --bun:split
 CREATE INDEX player_sessions_age ON player_sessions (seen_at);
+--bun:split
+CREATE INDEX player_sessions_steam ON player_sessions (steam_id);
 --bun:split
 
 -- Names and pictures that Steam tells of players, kept for a day. avatar is the

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -78,6 +79,39 @@ func FindSession(ctx context.Context, db bun.IDB, token string) (*Session, error
 func DeleteSession(ctx context.Context, db bun.IDB, id string) error {
 	_, err := db.NewDelete().Model((*Session)(nil)).Where("id = ?", id).Exec(ctx)
 	return err
+}
+
+// Sessions lists the live sessions of a user, the one that was used last first, at
+// most 100. When each was used is known to the hour.
+func Sessions(ctx context.Context, db bun.IDB, userID string) ([]Session, error) {
+	var list []Session
+	err := db.NewSelect().Model(&list).Where("user_id = ? AND expires_at > ?", userID, Now()).OrderExpr("seen_at DESC, id").Limit(100).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	return list, nil
+}
+
+// EndSession signs one browser of the user out. ErrNotFound when they have no such
+// session.
+func EndSession(ctx context.Context, db bun.IDB, userID, id string) error {
+	res, err := db.NewDelete().Model((*Session)(nil)).Where("id = ? AND user_id = ?", id, userID).Exec(ctx)
+	if err := oneRow(res, err); errors.Is(err, ErrConflict) {
+		return fmt.Errorf("end a session: %w", ErrNotFound)
+	} else if err != nil {
+		return fmt.Errorf("end a session: %w", err)
+	}
+	return nil
+}
+
+// EndSessions signs every browser of the user out but keep (a session id, or "" for
+// none).
+func EndSessions(ctx context.Context, db bun.IDB, userID, keep string) error {
+	_, err := db.NewDelete().Model((*Session)(nil)).Where("user_id = ? AND id <> ?", userID, keep).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	return nil
 }
 
 // DeleteExpiredSessions removes at most 1,000 sessions whose time is over.

@@ -71,8 +71,7 @@ func SetPassword(ctx context.Context, db bun.IDB, userID, passwordHash, keep str
 		if err := oneRow(res, err); err != nil {
 			return fmt.Errorf("set password: %w", err)
 		}
-		_, err = tx.NewDelete().Model((*Session)(nil)).Where("user_id = ? AND id <> ?", userID, keep).Exec(ctx)
-		return err
+		return EndSessions(ctx, tx, userID, keep)
 	})
 }
 

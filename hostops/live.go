@@ -68,13 +68,27 @@ func console(ctx context.Context, port int, password string) (*ctl.Live, error) 
 		Players: s.Humans, Bots: s.Bots, Max: s.Max, Hibernating: s.Hibernating,
 		Public: s.Public,
 	}
+	live.NamesAt = live.At
 	for _, p := range s.Players {
-		if p.Bot || len(live.Names) == maxNames {
+		if p.Bot || p.SteamID == pendingID || len(live.Names) == maxNames {
 			continue
 		}
 		live.Names = append(live.Names, ctl.Player{
-			Name: p.Name, SteamID: p.SteamID, Connected: int64(p.Connected / time.Second), Ping: p.Ping,
+			UserID: p.UserID, Name: p.Name, SteamID: steamID(p.SteamID),
+			Connected: int64(p.Connected / time.Second), Ping: p.Ping, Loss: p.Loss,
 		})
 	}
 	return live, nil
+}
+
+// pendingID is what somebody has who is still being checked: not on the server yet.
+const pendingID = "STEAM_ID_PENDING"
+
+// steamID is the number of profiles and of the Web API as text, "" for who has none.
+func steamID(printed string) string {
+	id, err := rcon.SteamID64(printed)
+	if err != nil {
+		return ""
+	}
+	return strconv.FormatUint(id, 10)
 }

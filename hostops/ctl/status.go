@@ -44,6 +44,8 @@ type Status struct {
 	Applied  *Applied    `json:"applied,omitempty"`  // what the running game was started with
 	Live     *Live       `json:"live,omitempty"`     // what the game says, absent when it does not answer
 	Memory   int64       `json:"memory,omitempty"`   // bytes resident, whole instance
+	CPU      int         `json:"cpu,omitempty"`      // thousandths of a core, whole instance, since the look before; only watch has one
+	BootedAt time.Time   `json:"booted_at,omitzero"` // when the host was booted
 }
 
 // Exit is how the game process ended.
@@ -70,15 +72,20 @@ type Live struct {
 	Players     int       `json:"players"` // humans
 	Bots        int       `json:"bots"`
 	Max         int       `json:"max"`
+	Mode        string    `json:"mode,omitempty"`       // such as coop or versus; "" when the game does not tell
+	Difficulty  string    `json:"difficulty,omitempty"` // Easy, Normal, Hard or Impossible; "" when the game does not tell
 	Hibernating bool      `json:"hibernating,omitempty"`
-	Public      string    `json:"public,omitempty"` // its address as Steam sees it; absent while it is not connected
-	Names       []Player  `json:"names,omitempty"`  // at most 32
+	Public      string    `json:"public,omitempty"`  // its address as Steam sees it; absent while it is not connected
+	Names       []Player  `json:"names,omitempty"`   // at most 32
+	NamesAt     time.Time `json:"names_at,omitzero"` // when Names was the whole list; zero when it never was asked for
 }
 
 // Player is one human on a server. Name is a stranger's text: escape it always.
 type Player struct {
+	UserID    int    `json:"user_id,omitempty"` // what kickid takes
 	Name      string `json:"name"`
-	SteamID   string `json:"steam_id,omitempty"`
-	Connected int64  `json:"connected"` // seconds
-	Ping      int    `json:"ping"`      // milliseconds
+	SteamID   string `json:"steam_id,omitempty"` // the 64-bit number, 17 digits; "" where the game tells none, as on a LAN
+	Connected int64  `json:"connected"`          // seconds
+	Ping      int    `json:"ping"`               // milliseconds
+	Loss      int    `json:"loss,omitempty"`     // percent
 }

@@ -26,6 +26,7 @@ const (
 	dirInstances    = "instances"
 	dirSteam        = "steam"
 	dirWorkshop     = "workshop"
+	dirAvatars      = "avatars"
 	dirUploads      = "uploads"
 	dirBuilds       = "builds"
 	dirTemp         = "tmp"

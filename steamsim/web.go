@@ -15,6 +15,8 @@ import (
 //	POST /ISteamRemoteStorage/GetPublishedFileDetails/v1/   webapi.go
 //	POST /ISteamRemoteStorage/GetCollectionDetails/v1/
 //	GET  /ISteamApps/UpToDateCheck/v1/
+//	GET  /ISteamUser/GetPlayerSummaries/v2/                 profile.go: players and their pictures
+//	GET  /avatars/ID_full.jpg
 //	GET  /ugc/HANDLE/HASH/                                  filehost.go: items and images
 //	GET  /https/HOST/PATH                                   mirror.go: what recipes fetch
 //	GET  /_sim/ranges, POST /_sim/reset                     ranges.go: for tests only
@@ -36,6 +38,8 @@ func NewWeb(control func() (Control, error)) *Web {
 	w := &Web{control: control, mux: http.NewServeMux(), met: map[string]int{}, blobs: map[blobKey]*blob{}}
 	w.mux.HandleFunc("/ISteamRemoteStorage/", w.serveAPI)
 	w.mux.HandleFunc("/ISteamApps/", w.serveAPI)
+	w.mux.HandleFunc("GET /ISteamUser/GetPlayerSummaries/v2/", w.serveSummaries)
+	w.mux.HandleFunc("GET /avatars/{file}", w.serveAvatar)
 	w.mux.HandleFunc("/ugc/", w.serveFile)
 	w.mux.HandleFunc("/https/", w.serveMirror)
 	w.mux.HandleFunc("GET /_sim/ranges", w.serveRanges)

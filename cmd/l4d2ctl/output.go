@@ -72,6 +72,8 @@ func (p *printer) emit(e ctl.Event) {
 		p.line(stateText(e.Status))
 	case ctl.EventFinding:
 		p.line(findingText(e.Finding))
+	case ctl.EventProfile:
+		p.line(e.Profile.SteamID + "  " + e.Profile.Name)
 	}
 }
 

@@ -18,6 +18,8 @@ import (
 type steamCmd struct {
 	Login  steamLoginCmd  `cmd:"" help:"Keep a Steam account that owns the game, for installs that do not work without one. Reads its name and password, a line each."`
 	Logout steamLogoutCmd `cmd:"" help:"Forget that account."`
+
+	Profiles steamProfilesCmd `cmd:"" help:"Ask Steam for names and pictures of players. Reads a Web API key and up to 100 Steam ids, a line each."`
 }
 
 type steamLoginCmd struct{}
@@ -104,4 +106,25 @@ func askHidden(env *environment, in *bufio.Reader, terminal *os.File, question s
 	case <-env.ctx.Done(): // a blocked read does not end with it
 		return "", sentence{"cancelled: no account was kept", ctl.ErrCancelled}
 	}
+}
+
+type steamProfilesCmd struct{}
+
+// Run reads the key from standard input: a command line can be seen by others.
+func (c *steamProfilesCmd) Run(env *environment) error {
+	data, err := io.ReadAll(io.LimitReader(env.stdin, 16<<10))
+	if err != nil {
+		return fmt.Errorf("read the key: %w", err)
+	}
+	lines := strings.Fields(string(data))
+	if len(lines) < 2 {
+		return sentence{"a Steam Web API key and the Steam ids of players are expected on standard input, a line each", ctl.ErrUsage}
+	}
+	ids := lines[1:]
+	for i, id := range ids {
+		if long, ok := ctl.SteamID64(id); ok {
+			ids[i] = long
+		}
+	}
+	return env.host.SteamProfiles(env.ctx, lines[0], ids)
 }

@@ -21,6 +21,8 @@ const (
 	EventVersion  EventType = "version"  // a version of an overlay: published, found or collected
 	EventItem     EventType = "item"     // a workshop item
 	EventFinding  EventType = "finding"  // what the gate says of a file
+	EventCheck    EventType = "check"    // what doctor found of one thing
+	EventProfile  EventType = "profile"  // what Steam tells of a player
 	EventResult   EventType = "result"   // how it ended
 )
 
@@ -56,6 +58,12 @@ type Event struct {
 	// game
 	Game *Game `json:"game,omitempty"`
 
+	// check
+	Check *Check `json:"check,omitempty"`
+
+	// profile
+	Profile *Profile `json:"profile,omitempty"`
+
 	// version, item and finding
 	Version *Version `json:"version,omitempty"`
 	Item    *Item    `json:"item,omitempty"`
@@ -88,6 +96,8 @@ type Game struct {
 	Installed bool      `json:"installed"`
 	Build     string    `json:"build,omitempty"`   // Steam's build id
 	Latest    string    `json:"latest,omitempty"`  // the newest build that Steam was heard of; "" when it was not asked
+	Checked   time.Time `json:"checked,omitzero"`  // when Steam last named the newest build
+	Method    string    `json:"method,omitempty"`  // the way of installing that worked last
 	Version   string    `json:"version,omitempty"` // PatchVersion of steam.inf
 	Size      int64     `json:"size,omitempty"`    // bytes, as the manifest says
 	Updated   time.Time `json:"updated,omitzero"`

@@ -142,10 +142,7 @@ func (c *Client) open() {
 
 // check refuses what is not a plain URL of a host that may be asked.
 func (c *Client) check(u *url.URL) error {
-	host, port := u.Hostname(), u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
+	host, port := u.Hostname(), portOf(u)
 	trusted := c.Dialer.trusts(host, port)
 	switch {
 	case u.Scheme != "https" && u.Scheme != "http":
@@ -164,6 +161,16 @@ func (c *Client) check(u *url.URL) error {
 		return refuse(name(u), "%s is not one of the hosts that may be asked", clip(host))
 	}
 	return nil
+}
+
+// Address is the HOST:PORT that a URL's connections go to, as a Dialer trusts it.
+func Address(u *url.URL) string { return net.JoinHostPort(u.Hostname(), portOf(u)) }
+
+func portOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
 // MatchHost reports whether host is one of the patterns: names in lower case, or

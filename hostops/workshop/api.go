@@ -43,14 +43,7 @@ func newAPI(base string, pause time.Duration, say func(string, ...any)) (*api, e
 	}
 	dialer := &fetch.Dialer{}
 	if base != DefaultAPI {
-		port := u.Port()
-		if port == "" {
-			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-		}
-		dialer.Trusted = []string{u.Hostname() + ":" + port}
-		if strings.Contains(u.Hostname(), ":") {
-			dialer.Trusted = []string{"[" + u.Hostname() + "]:" + port}
-		}
+		dialer.Trusted = []string{fetch.Address(u)}
 	}
 	client := &fetch.Client{Hosts: []string{strings.ToLower(u.Hostname())}, Dialer: dialer, Agent: agent}
 	return &api{base: base, client: client, pause: pause, say: say}, nil

@@ -22,7 +22,7 @@ var mayImport = map[string]string{
 	"jobs/worker":       "jobs models hostops/ctl",
 	"webui":             "hostops/ctl jobs models", // ctl is words only: what a version, a finding and a campaign are
 
-	"hostops":                      "hostops/a2s hostops/archive hostops/ctl hostops/gate hostops/keyvalues hostops/overlay hostops/rcon hostops/recipes hostops/sandbox hostops/servercfg hostops/steam hostops/supervisor hostops/vpk hostops/workshop overlayhelper",
+	"hostops":                      "hostops/a2s hostops/archive hostops/ctl hostops/gate hostops/keyvalues hostops/overlay hostops/profiles hostops/rcon hostops/recipes hostops/sandbox hostops/servercfg hostops/steam hostops/supervisor hostops/vpk hostops/workshop overlayhelper",
 	"hostops/ctl":                  "",
 	"hostops/a2s":                  "",
 	"hostops/keyvalues":            "",
@@ -37,7 +37,9 @@ var mayImport = map[string]string{
 	"hostops/confine":              "",
 	"hostops/units":                "hostops/ctl",
 	"hostops/fetch":                "",
-	"hostops/workshop":             "hostops/ctl hostops/fetch hostops/gate hostops/steam",
+	"hostops/picture":              "",
+	"hostops/profiles":             "hostops/ctl hostops/fetch hostops/picture",
+	"hostops/workshop":             "hostops/ctl hostops/fetch hostops/gate hostops/picture hostops/steam",
 	"hostops/sandbox":              "hostops/confine hostops/ctl hostops/fetch hostops/units",
 	"hostops/recipes":              "hostops/ctl",
 	"hostops/rcon":                 "",

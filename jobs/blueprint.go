@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -26,16 +27,38 @@ func (a ApplyBlueprint) plan(ctx context.Context, tx bun.Tx, _ models.Actor) (*p
 	return p, needOverlays(ctx, tx, s, p)
 }
 
-// ApplyToAll makes the arguments of one job for each server that is linked to
-// the user's blueprint: every server's outcome is its own.
+// applyStagger lies between the restarts of servers that were asked for together:
+// games that load at the same time fight for the host's cores.
+const applyStagger = 3 * time.Second
+
+// Apply is how a server takes its blueprint now: a running one is started anew, any
+// other one's definition is handed over.
+func Apply(s *models.Server) Args {
+	if s.Up() {
+		return RestartServer{ServerID: s.ID}
+	}
+	return ApplyBlueprint{ServerID: s.ID}
+}
+
+// ApplyToAll makes the arguments of one job for each server that is linked to the
+// user's blueprint and does not have it as it is now: every server's outcome is its
+// own. Restarts begin one after another.
 func ApplyToAll(ctx context.Context, db bun.IDB, userID, blueprintID string) ([]Args, error) {
 	linked, err := models.BlueprintServers(ctx, db, userID, blueprintID)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Args, 0, len(linked))
-	for _, s := range linked {
-		list = append(list, ApplyBlueprint{ServerID: s.ID})
+	list, restarts := []Args{}, 0
+	for i := range linked {
+		s := &linked[i]
+		switch {
+		case !s.Outdated():
+		case s.Up():
+			list = append(list, Later{Apply(s), time.Duration(restarts) * applyStagger})
+			restarts++
+		default:
+			list = append(list, Apply(s))
+		}
 	}
 	return list, nil
 }

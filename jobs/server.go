@@ -13,6 +13,8 @@ import (
 // overlays and runs the game.
 type StartServer struct {
 	ServerID string `json:"server_id"`
+	Update   int64  `json:"update,omitempty"` // the job that leads the update that it ends
+	Lane     int    `json:"lane,omitempty"`   // of an update: starts of one lane come one after the other
 }
 
 // Kind is stored; changing it orphans queued jobs.
@@ -28,6 +30,10 @@ func (a StartServer) plan(ctx context.Context, tx bun.Tx, _ models.Actor) (*plan
 	}
 	p.job.Title, p.job.MaxAttempts = "Start "+s.Name, 3
 	p.needs = append(p.needs, models.JobResource{Resource: gameResource})
+	if a.Update != 0 {
+		p.job.Title += " again after the update"
+		p.needs = append(p.needs, models.JobResource{Resource: fmt.Sprintf("start:%d", a.Lane), Exclusive: true})
+	}
 	return p, needOverlays(ctx, tx, s, p)
 }
 
@@ -58,10 +64,12 @@ func (a StopServer) plan(ctx context.Context, tx bun.Tx, by models.Actor) (*plan
 }
 
 // RestartServer gives a server its blueprint as it is now and starts its game anew.
-// With IfEmpty it leaves a game alone on which somebody plays, or which was stopped.
+// With IfEmpty it leaves a game alone on which somebody plays, or which was stopped;
+// OrLater then has it started anew as soon as nobody plays.
 type RestartServer struct {
 	ServerID string `json:"server_id"`
 	IfEmpty  bool   `json:"if_empty,omitempty"`
+	OrLater  bool   `json:"or_later,omitempty"`
 }
 
 // Kind is stored; changing it orphans queued jobs.
@@ -78,6 +86,9 @@ func (a RestartServer) plan(ctx context.Context, tx bun.Tx, _ models.Actor) (*pl
 		}
 	}
 	p.job.Title, p.job.MaxAttempts = "Restart "+s.Name, 3
+	if a.IfEmpty {
+		p.job.Title += " if nobody plays"
+	}
 	p.needs = append(p.needs, models.JobResource{Resource: gameResource})
 	return p, needOverlays(ctx, tx, s, p)
 }

@@ -227,10 +227,11 @@ func linkedSentence(linked []Server) string {
 	return fmt.Sprintf("This blueprint is used by %d servers: %s. Switch them to another blueprint or delete them first.", len(linked), list)
 }
 
-// BlueprintServers lists the user's servers that are linked to a blueprint.
+// BlueprintServers lists the user's servers that are linked to a blueprint, which
+// each of them holds, too.
 func BlueprintServers(ctx context.Context, db bun.IDB, userID, blueprintID string) ([]Server, error) {
 	var list []Server
-	err := db.NewSelect().Model(&list).Where("blueprint_id = ? AND user_id = ?", blueprintID, userID).
-		OrderExpr("lower(name)").Limit(500).Scan(ctx)
+	err := db.NewSelect().Model(&list).Relation("Blueprint").Where("server.blueprint_id = ? AND server.user_id = ?", blueprintID, userID).
+		OrderExpr("lower(server.name)").Limit(500).Scan(ctx)
 	return list, err
 }

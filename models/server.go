@@ -49,9 +49,11 @@ type Server struct {
 	ObservedAt    time.Time    `bun:"observed_at"`
 	Status        ServerStatus `bun:"status,type:jsonb"`
 	// AppliedRevision is the blueprint's revision that the host was last given.
-	AppliedRevision int64     `bun:"applied_revision"`
-	CreatedAt       time.Time `bun:"created_at"`
-	UpdatedAt       time.Time `bun:"updated_at"`
+	AppliedRevision int64 `bun:"applied_revision"`
+	// ApplyWhenEmpty asks for a restart as soon as nobody plays on it.
+	ApplyWhenEmpty bool      `bun:"apply_when_empty"`
+	CreatedAt      time.Time `bun:"created_at"`
+	UpdatedAt      time.Time `bun:"updated_at"`
 
 	Blueprint *Blueprint `bun:"rel:belongs-to,join:blueprint_id=id"`
 }
@@ -316,9 +318,10 @@ func Servers(ctx context.Context, db bun.IDB, userID string) ([]Server, error) {
 	return list, err
 }
 
-// SetDesired records what the user wants a server to be.
+// SetDesired records what the user wants a server to be. What was to happen as soon
+// as nobody plays is settled by that.
 func SetDesired(ctx context.Context, db bun.IDB, id string, desired ServerState) error {
-	res, err := db.NewUpdate().Model((*Server)(nil)).Set("desired = ?", desired).Set("updated_at = ?", Now()).Where("id = ?", id).Exec(ctx)
+	res, err := db.NewUpdate().Model((*Server)(nil)).Set("desired = ?, apply_when_empty = ?, updated_at = ?", desired, false, Now()).Where("id = ?", id).Exec(ctx)
 	return oneRow(res, err)
 }
 

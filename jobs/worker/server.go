@@ -182,8 +182,11 @@ func restartServer(ctx context.Context, a *attempt) error {
 		return fmt.Errorf("read the job's arguments: %w", err)
 	}
 	if args.IfEmpty {
-		if why := a.notEmpty(s); why != "" {
+		if why := notEmpty(s, a.w.now()); why != "" {
 			a.addNotices([]string{why})
+			if args.OrLater && s.Up() {
+				return models.SetApplyWhenEmpty(ctx, a.w.DB, s.ID, true)
+			}
 			return nil
 		}
 	}
@@ -199,12 +202,12 @@ func restartServer(ctx context.Context, a *attempt) error {
 // notEmpty says why a server that may only be restarted while it is empty is not
 // restarted, "" when it is running and nobody is on it. What the observer last stored
 // is a few seconds old at most, or says so.
-func (a *attempt) notEmpty(s *models.Server) string {
+func notEmpty(s *models.Server, now time.Time) string {
 	live := s.Status.Live
 	switch {
 	case s.Desired != models.ServerRunning || s.Observed != models.ServerRunning:
 		return "It is not running, so there was nothing to restart."
-	case live == nil || a.w.now().Sub(s.ObservedAt) > time.Minute:
+	case live == nil || now.Sub(s.ObservedAt) > time.Minute:
 		return "It is not known whether somebody plays, so it was not restarted."
 	case live.Players > 0:
 		return fmt.Sprintf("It was not restarted: %d on it.", live.Players)

@@ -54,6 +54,9 @@ func (w *Worker) sweepOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := w.applyWhenEmpty(ctx); err != nil {
+		return err
+	}
 	return w.wake(ctx)
 }
 

@@ -490,3 +490,49 @@ func TestArchivedTaskDoesNotHoldItsJob(t *testing.T) {
 		w.until(j.ID, 20*time.Second, models.JobSucceeded)
 	})
 }
+
+// A restart that is wanted as soon as nobody plays waits for that, is done once, and
+// a failed one is not asked for again and again.
+func TestRestartWhenEmpty(t *testing.T) {
+	testenv.EachPair(t, func(t *testing.T, s testenv.Stores) {
+		ctx, w := context.Background(), newWorld(t, s)
+		srv := w.server()
+		observe := func(players int) {
+			t.Helper()
+			_, _, err := models.Observe(ctx, s.DB, models.Observation{
+				Host: models.LocalHost, Instance: srv.Instance, State: models.ServerRunning,
+				Status: models.ServerStatus{Live: &models.Live{Players: players}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		wanted := func() bool {
+			t.Helper()
+			now, err := models.ServerByID(ctx, s.DB, srv.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return now.ApplyWhenEmpty
+		}
+		if err := models.SetDesired(ctx, s.DB, srv.ID, models.ServerRunning); err != nil {
+			t.Fatal(err)
+		}
+		observe(2)
+		w.work()
+		j := w.until(w.ask(jobs.RestartServer{ServerID: srv.ID, IfEmpty: true, OrLater: true}).ID, 20*time.Second, models.JobSucceeded)
+		if w.runs("stop", srv.Instance) != 0 || !wanted() {
+			t.Fatalf("with 2 on it, it was stopped %d times; wanted later: %t; the job says %q", w.runs("stop", srv.Instance), wanted(), j.Notices)
+		}
+		w.plan("start", act{Codes: []int{1}, Message: "The game is broken."})
+		observe(0)
+		testenv.Eventually(t, 20*time.Second, "it is restarted", func() bool { return w.runs("start", srv.Instance) == 1 })
+		testenv.Eventually(t, 20*time.Second, "the restart has failed", func() bool {
+			list, err := models.Jobs(ctx, s.DB, models.JobFilter{User: w.user, ServerID: srv.ID, Limit: 10})
+			return err == nil && len(list) == 2 && list[0].State == models.JobFailed
+		})
+		if wanted() {
+			t.Error("the wish is still there after a restart that failed")
+		}
+	})
+}

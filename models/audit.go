@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -48,7 +49,56 @@ func Audit(ctx context.Context, db bun.IDB, by Actor, action, subject, detail st
 
 // AuditEntries lists the newest entries, at most limit.
 func AuditEntries(ctx context.Context, db bun.IDB, limit int) ([]AuditEntry, error) {
+	return AuditLog(ctx, db, AuditFilter{}, limit)
+}
+
+// AuditFilter selects entries. What is empty selects all.
+type AuditFilter struct {
+	UserID  string    // by this user
+	Person  string    // by whoever has or had this name, in any case
+	Action  string    // this action, or all of this noun: "server" is every "server.…"
+	Subject string    // about this, or about all that begins so
+	Day     time.Time // within the 24 hours from then on
+	Before  string    // older than the entry with this id
+}
+
+// AuditLog lists the entries that a filter selects, newest first, at most limit.
+// Pages go on with Before, so a list costs the same with a million entries.
+func AuditLog(ctx context.Context, db bun.IDB, f AuditFilter, limit int) ([]AuditEntry, error) {
 	var entries []AuditEntry
-	err := db.NewSelect().Model(&entries).OrderExpr("at DESC").Limit(int64(limit)).Scan(ctx)
-	return entries, err
+	q := db.NewSelect().Model(&entries).OrderExpr("id DESC").Limit(int64(limit))
+	if f.UserID != "" {
+		q = q.Where("user_id = ?", f.UserID)
+	}
+	if f.Person != "" {
+		q = q.Where("lower(user_name) = ?", strings.ToLower(f.Person))
+	}
+	if f.Action != "" {
+		q = q.Where("(action = ? OR action LIKE ? ESCAPE '!')", f.Action, likePrefix(f.Action+"."))
+	}
+	if f.Subject != "" {
+		q = q.Where("subject LIKE ? ESCAPE '!'", likePrefix(f.Subject))
+	}
+	if !f.Day.IsZero() {
+		q = q.Where("id >= ? AND id < ?", idsFrom(f.Day), idsFrom(f.Day.Add(24*time.Hour)))
+	}
+	if f.Before != "" {
+		q = q.Where("id < ?", f.Before)
+	}
+	if err := q.Scan(ctx); err != nil {
+		return nil, fmt.Errorf("read the audit log: %w", err)
+	}
+	return entries, nil
+}
+
+// likePrefix is a LIKE pattern, with '!' as its escape, for what begins with s.
+func likePrefix(s string) string {
+	return strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(s) + "%"
+}
+
+// idsFrom is below every id that NewID makes at t or later and above those before: an
+// id begins with the milliseconds since 1970.
+func idsFrom(t time.Time) string {
+	hex := fmt.Sprintf("%012x", max(t.UnixMilli(), 0))
+	return hex[:8] + "-" + hex[8:12]
 }

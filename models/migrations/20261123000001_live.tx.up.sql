@@ -115,8 +115,15 @@ ALTER TABLE hosts ADD COLUMN doctor JSONB NOT NULL DEFAULT '{}';
 ALTER TABLE hosts ADD COLUMN doctor_at TIMESTAMPTZ;
 --bun:split
 
-CREATE INDEX audit_log_user ON audit_log (user_id, at);
+-- An id begins with its time, so these lists come newest first.
+CREATE INDEX audit_log_user ON audit_log (user_id, id);
 --bun:split
-CREATE INDEX audit_log_action ON audit_log (action, at);
+CREATE INDEX audit_log_name ON audit_log (lower(user_name), id);
 --bun:split
-CREATE INDEX audit_log_subject ON audit_log (subject, at);
+CREATE INDEX audit_log_action ON audit_log (action, id);
+--bun:split
+CREATE INDEX audit_log_subject ON audit_log (subject, id);
+--bun:split
+
+-- What ended lately is counted for the metrics.
+CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;

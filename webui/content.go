@@ -22,6 +22,16 @@ type Content interface {
 	// ServerCfg renders cfg/server.cfg as l4d2ctl initialize would write it, with
 	// the RCON password masked, and what of the user's text loses against it.
 	ServerCfg(spec ctl.Spec) (text string, notices []string, err error)
+	// Written lists what the game of an instance wrote into a folder, which is ""
+	// for the top. A folder that may not be read is fs.ErrPermission.
+	Written(instance, dir string) (*ctl.GameFolder, error)
+	// Seen lists what the game of an instance with this spec sees in a folder, and
+	// which layers it comes from. Of the spec, the password is not used.
+	Seen(instance string, spec ctl.Spec, dir string) (*ctl.GameFolder, error)
+	// OpenSeen opens a file of Seen: of what the game wrote as it is now, up to its
+	// present size; generated ones with their password masked. What is no file is
+	// fs.ErrInvalid, what may not be read fs.ErrPermission.
+	OpenSeen(instance string, spec ctl.Spec, path string) (File, error)
 	// Image opens the picture of a workshop item, and says what type it is.
 	Image(item string) (f File, contentType string, err error)
 	// Recipes lists the shipped recipes.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"left4me/hostops/ctl"
+	"left4me/hostops/gamefiles"
 	"left4me/hostops/overlay"
 	"left4me/hostops/recipes"
 	"left4me/hostops/servercfg"
@@ -15,7 +16,8 @@ import (
 // content is what pages see of the overlays below a state root.
 type content struct {
 	*overlay.Store
-	cfg servercfg.Reader
+	cfg   servercfg.Reader
+	games *gamefiles.Reader
 }
 
 // newContent makes the pages' view of a state root. Without one, as on a machine
@@ -25,12 +27,28 @@ func newContent(root string, log *slog.Logger) webui.Content {
 		log.Warn("the state root is not here, so pages cannot show files or take uploads", "root", root, "err", err)
 		return nil
 	}
-	return content{&overlay.Store{Root: root}, servercfg.Overlays(filepath.Join(root, "overlays"))}
+	store, cfg := &overlay.Store{Root: root}, servercfg.Overlays(filepath.Join(root, "overlays"))
+	return content{store, cfg, &gamefiles.Reader{Root: root, Overlays: store, Cfg: cfg}}
 }
 
 // Open implements webui.Content.
 func (c content) Open(id, version int64, path string) (webui.File, error) {
 	return c.Store.Open(id, version, path)
+}
+
+// Written implements webui.Content.
+func (c content) Written(instance, dir string) (*ctl.GameFolder, error) {
+	return c.games.Written(instance, dir)
+}
+
+// Seen implements webui.Content.
+func (c content) Seen(instance string, spec ctl.Spec, dir string) (*ctl.GameFolder, error) {
+	return c.games.Seen(instance, spec, dir)
+}
+
+// OpenSeen implements webui.Content.
+func (c content) OpenSeen(instance string, spec ctl.Spec, path string) (webui.File, error) {
+	return c.games.Open(instance, spec, path)
 }
 
 // Image implements webui.Content.

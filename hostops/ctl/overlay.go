@@ -250,6 +250,7 @@ type StackEntry struct {
 	Path   string `json:"path"`
 	Dir    bool   `json:"dir,omitempty"`
 	Size   int64  `json:"size,omitempty"`
+	Link   string `json:"link,omitempty"` // the target of a version's symbolic link
 	Layers []int  `json:"layers"`
 }
 

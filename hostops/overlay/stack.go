@@ -11,6 +11,8 @@ import (
 	"sort"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"left4me/hostops/ctl"
 )
 
@@ -30,18 +32,104 @@ const (
 // be read says so and counts as empty. Refs or a folder that are no such thing are
 // fs.ErrNotExist.
 func (s *Store) Stack(refs []string, dir string) (*ctl.Stack, error) {
+	st, l, err := s.folderOf(refs, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	st.Shadows = shadows(l.trees, l.game, dir)
+	return st, nil
+}
+
+// Folder is Stack without the files below dir that hide others.
+func (s *Store) Folder(refs []string, dir string) (*ctl.Stack, error) {
+	st, l, err := s.folderOf(refs, dir)
+	if err != nil {
+		return nil, err
+	}
+	l.close()
+	return st, nil
+}
+
+// OpenIn opens the regular file path as a game with these refs, uppermost first,
+// would see it. What is hidden by a file on the way, or is no file, is
+// fs.ErrNotExist.
+func (s *Store) OpenIn(refs []string, file string) (File, error) {
+	if !fs.ValidPath(file) || file == "." || len(file) > MaxPath {
+		return nil, missing(clip(file))
+	}
+	_, l, err := s.layersOf(refs)
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	for i, tree := range l.trees {
+		if fileOnTheWay(tree, path.Dir(file)) {
+			return nil, missing(file)
+		}
+		if len(below(tree, file)) > 0 { // a folder
+			return nil, missing(file)
+		}
+		if f := find(tree, file); f != nil {
+			ref, err := ParseRef(refs[i])
+			if err != nil || f.Dir {
+				return nil, missing(file)
+			}
+			return s.Open(ref.Overlay, ref.Version, file)
+		}
+	}
+	if l.game == nil {
+		return nil, missing(file)
+	}
+	f, err := l.game.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, err
+		}
+		return nil, missing(file)
+	}
+	return regular(f, file)
+}
+
+// layers are the lists of some versions and the game's own folder below them.
+type layers struct {
+	trees [][]ctl.ManifestFile // uppermost first; nil for one that cannot be read
+	game  *os.Root             // nil when it is not installed
+}
+
+func (l layers) close() {
+	if l.game != nil {
+		_ = l.game.Close() // read only; nothing can be lost
+	}
+}
+
+func (s *Store) folderOf(refs []string, dir string) (*ctl.Stack, layers, error) {
 	if dir != "" && (!fs.ValidPath(dir) || dir == "." || len(dir) > MaxPath) {
-		return nil, missing(clip(dir))
+		return nil, layers{}, missing(clip(dir))
 	}
+	st, l, err := s.layersOf(refs)
+	if err != nil {
+		return nil, l, err
+	}
+	st.Dir = dir
+	all := entriesOf(l.trees, l.game, dir)
+	if len(all) > maxEntries {
+		st.More, all = len(all)-maxEntries, all[:maxEntries]
+	}
+	st.Entries = all
+	return st, l, nil
+}
+
+func (s *Store) layersOf(refs []string) (*ctl.Stack, layers, error) {
 	if len(refs) > maxLayers {
-		return nil, fmt.Errorf("%d overlays are too many: at most %d can be stacked", len(refs), maxLayers)
+		return nil, layers{}, fmt.Errorf("%d overlays are too many: at most %d can be stacked", len(refs), maxLayers)
 	}
-	st := &ctl.Stack{Dir: dir, Layers: make([]ctl.StackLayer, 0, len(refs)+1)}
+	st := &ctl.Stack{Layers: make([]ctl.StackLayer, 0, len(refs)+1)}
 	trees, looked := make([][]ctl.ManifestFile, 0, len(refs)), 0
 	for _, text := range refs {
 		ref, err := ParseRef(text)
 		if err != nil {
-			return nil, missing(clip(text))
+			return nil, layers{}, missing(clip(text))
 		}
 		layer, tree := s.layer(ref)
 		if looked += weight(tree); looked > maxLooked {
@@ -54,16 +142,8 @@ func (s *Store) Stack(refs []string, dir string) (*ctl.Stack, error) {
 	st.Layers = append(st.Layers, ctl.StackLayer{})
 	if err != nil {
 		st.Layers[len(refs)].Fault = "the game is not installed"
-	} else {
-		defer game.Close() // read only; nothing can be lost
 	}
-	all := entriesOf(trees, game, dir)
-	if len(all) > maxEntries {
-		st.More, all = len(all)-maxEntries, all[:maxEntries]
-	}
-	st.Entries = all
-	st.Shadows = shadows(trees, game, dir)
-	return st, nil
+	return st, layers{trees, game}, nil
 }
 
 func (s *Store) layer(ref Ref) (ctl.StackLayer, []ctl.ManifestFile) {
@@ -88,11 +168,11 @@ func (s *Store) layer(ref Ref) (ctl.StackLayer, []ctl.ManifestFile) {
 func entriesOf(trees [][]ctl.ManifestFile, game *os.Root, dir string) []ctl.StackEntry {
 	byName := map[string]*ctl.StackEntry{}
 	closed := map[string]bool{} // names whose lower layers are hidden by a file
-	add := func(layer int, name string, isDir bool, size int64) {
+	add := func(layer int, name string, isDir bool, size int64, link string) {
 		e := byName[name]
 		switch {
 		case e == nil:
-			byName[name] = &ctl.StackEntry{Path: path.Join(dir, name), Dir: isDir, Size: size, Layers: []int{layer}}
+			byName[name] = &ctl.StackEntry{Path: path.Join(dir, name), Dir: isDir, Size: size, Link: link, Layers: []int{layer}}
 		case !e.Dir: // a file hides everything below it
 			e.Layers = append(e.Layers, layer)
 		case !isDir:
@@ -108,15 +188,15 @@ func entriesOf(trees [][]ctl.ManifestFile, game *os.Root, dir string) []ctl.Stac
 		}
 		eachName(below(tree, dir), dir, func(name string, f *ctl.ManifestFile) {
 			if f == nil {
-				add(i, name, true, 0)
+				add(i, name, true, 0, "")
 			} else {
-				add(i, name, f.Dir, f.Size)
+				add(i, name, f.Dir, f.Size, f.Link)
 			}
 		})
 	}
 	if !hidden {
 		for _, e := range gameEntries(game, dir) {
-			add(len(trees), e.name, e.dir, e.size())
+			add(len(trees), e.name, e.dir, e.size(), "")
 		}
 	}
 	list := make([]ctl.StackEntry, 0, len(byName))
@@ -139,12 +219,20 @@ func entriesOf(trees [][]ctl.ManifestFile, game *os.Root, dir string) []ctl.Stac
 // above it would be: whatever lower layers have there is hidden.
 func fileOnTheWay(tree []ctl.ManifestFile, dir string) bool {
 	for at := dir; at != "" && at != "."; at = path.Dir(at) {
-		i, found := slices.BinarySearchFunc(tree, at, func(f ctl.ManifestFile, p string) int { return strings.Compare(f.Path, p) })
-		if found && !tree[i].Dir {
+		if f := find(tree, at); f != nil && !f.Dir {
 			return true
 		}
 	}
 	return false
+}
+
+// find is the entry of an ordered tree with this path, nil for none.
+func find(tree []ctl.ManifestFile, path string) *ctl.ManifestFile {
+	i, found := slices.BinarySearchFunc(tree, path, func(f ctl.ManifestFile, p string) int { return strings.Compare(f.Path, p) })
+	if !found {
+		return nil
+	}
+	return &tree[i]
 }
 
 // below is the part of an ordered tree that lies in dir.

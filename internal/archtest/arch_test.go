@@ -34,6 +34,7 @@ var mayImport = map[string]string{
 	"hostops/archive":              "hostops/charset",
 	"hostops/overlay":              "hostops/ctl hostops/servercfg",
 	"hostops/servercfg":            "hostops/ctl",
+	"hostops/gamefiles":            "hostops/ctl hostops/overlay hostops/servercfg",
 	"hostops/confine":              "",
 	"hostops/units":                "hostops/ctl",
 	"hostops/fetch":                "",
@@ -59,7 +60,7 @@ var mayImport = map[string]string{
 	"internal/testenv":  "internal/embedded models",
 	"internal/e2e":      "",
 
-	"cmd/left4me":         "hostops/ctl hostops/overlay hostops/privilege hostops/recipes hostops/servercfg internal/embedded jobs jobs/worker models webui",
+	"cmd/left4me":         "hostops/ctl hostops/gamefiles hostops/overlay hostops/privilege hostops/recipes hostops/servercfg internal/embedded jobs jobs/worker models webui",
 	"cmd/l4d2ctl":         "hostops hostops/ctl hostops/fetch hostops/gate hostops/privilege hostops/sandbox hostops/steam hostops/supervisor hostops/vpk",
 	"cmd/left4me-overlay": "overlayhelper overlayhelper/mount",
 	"cmd/steamsim":        "steamsim",

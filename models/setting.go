@@ -19,6 +19,28 @@ type setting struct {
 	Value string `bun:"value"`
 }
 
+// readSetting reads a value's JSON into v. ErrNotFound when it was never set.
+func readSetting(ctx context.Context, db bun.IDB, name string, v any) error {
+	row := new(setting)
+	if err := found(db.NewSelect().Model(row).Where("name = ?", name).Scan(ctx)); err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(row.Value), v)
+}
+
+func writeSetting(ctx context.Context, db bun.IDB, name string, v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = db.NewInsert().Model(&setting{Name: name, Value: string(raw)}).
+		On("CONFLICT (name) DO UPDATE").Set("value = EXCLUDED.value").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("store the setting %s: %w", name, violation(err))
+	}
+	return nil
+}
+
 const steamAccount = "steam.account"
 
 // SteamAccount is an account that owns the game, for installs that do not work
@@ -31,14 +53,11 @@ type SteamAccount struct {
 
 // SteamAccountOf returns the account, or nil when none was ever set.
 func SteamAccountOf(ctx context.Context, db bun.IDB, key *SecretKey) (*SteamAccount, error) {
-	row, a := new(setting), new(SteamAccount)
-	err := found(db.NewSelect().Model(row).Where("name = ?", steamAccount).Scan(ctx))
+	a := new(SteamAccount)
+	err := readSetting(ctx, db, steamAccount, a)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("read the Steam account: %w", err)
-	}
-	if err := json.Unmarshal([]byte(row.Value), a); err != nil {
 		return nil, fmt.Errorf("read the Steam account: %w", err)
 	}
 	if a.Name == "" {
@@ -72,16 +91,7 @@ func SteamAccountForgotten(ctx context.Context, db bun.IDB) error {
 }
 
 func storeSteamAccount(ctx context.Context, db bun.IDB, a SteamAccount) error {
-	raw, err := json.Marshal(a)
-	if err != nil {
-		return err
-	}
-	_, err = db.NewInsert().Model(&setting{Name: steamAccount, Value: string(raw)}).
-		On("CONFLICT (name) DO UPDATE").Set("value = EXCLUDED.value").Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("store the Steam account: %w", violation(err))
-	}
-	return nil
+	return writeSetting(ctx, db, steamAccount, a)
 }
 
 func (a SteamAccount) check() error {

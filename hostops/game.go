@@ -20,7 +20,8 @@ import (
 // be used has a message that says why; where nothing is there is none.
 func (h *Host) Game() ctl.Game {
 	dir := h.path(dirInstallation)
-	g := ctl.Game{Latest: steam.LatestKnown(h.path(dirSteam))}
+	known := steam.Recall(h.path(dirSteam))
+	g := ctl.Game{Latest: known.Latest, Checked: known.Checked, Method: string(known.Method)}
 	m, manifestErr := steam.ReadManifest(dir)
 	if err := steam.Installed(dir); err != nil {
 		if !errors.Is(manifestErr, fs.ErrNotExist) && !m.Seeded() {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -84,7 +85,7 @@ func JobTopics(j *models.Job) []string {
 	if j.OverlayID != 0 {
 		topics = append(topics, TopicOverlay(j.OverlayID), TopicOverlays(j.OwnerID))
 	}
-	if j.Kind == (InstallGame{}).Kind() {
+	if strings.HasPrefix(j.Kind, "game.") || j.Kind == (CheckHost{}).Kind() {
 		topics = append(topics, TopicGame())
 	}
 	return topics

@@ -444,6 +444,30 @@ func Jobs(ctx context.Context, db bun.IDB, f JobFilter) ([]Job, error) {
 	return list, nil
 }
 
+// NewestJobByKind returns the host's newest job of a kind, ended or not, nil for none.
+func NewestJobByKind(ctx context.Context, db bun.IDB, host, kind string) (*Job, error) {
+	j := new(Job)
+	err := found(db.NewSelect().Model(j).Relation("User").Where("host = ? AND kind = ?", host, kind).OrderExpr("job.id DESC").Limit(1).Scan(ctx))
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("newest job of kind %s: %w", kind, err)
+	}
+	return j, nil
+}
+
+// JobsAfter lists the host's jobs of the kinds with larger numbers than id, oldest
+// first, at most 1000.
+func JobsAfter(ctx context.Context, db bun.IDB, host string, id int64, kinds ...string) ([]Job, error) {
+	var list []Job
+	err := db.NewSelect().Model(&list).Where("host = ? AND kind IN (?) AND id > ?", host, bun.List(kinds), id).OrderExpr("id").Limit(1000).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("jobs after %d: %w", id, err)
+	}
+	return list, nil
+}
+
 // LastJobByKind returns the host's newest finished job of a kind, nil for none.
 func LastJobByKind(ctx context.Context, db bun.IDB, host, kind string) (*Job, error) {
 	j := new(Job)

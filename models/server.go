@@ -62,13 +62,15 @@ type Server struct {
 type ServerStatus struct {
 	Message  string    `json:"message,omitempty"`
 	Grade    string    `json:"grade,omitempty"`
+	LAN      bool      `json:"lan,omitempty"` // it cannot be found from outside; Message says why
 	PID      int       `json:"pid,omitempty"`
 	Restarts int       `json:"restarts,omitempty"`
 	Memory   int64     `json:"memory,omitempty"`   // bytes
+	CPU      int       `json:"cpu,omitempty"`      // thousandths of a core
+	Spec     string    `json:"spec,omitempty"`     // the sum of what the running game was started with
 	Pending  bool      `json:"pending,omitempty"`  // it runs with an older definition than the host has now
 	Argv     []string  `json:"argv,omitempty"`     // of the running game
 	Overlays []string  `json:"overlays,omitempty"` // refs that the running game has, uppermost first
-	Spec     string    `json:"spec,omitempty"`     // the sum of what the running game was started with
 	Live     *Live     `json:"live,omitempty"`
 	Exit     *GameExit `json:"exit,omitempty"`
 }
@@ -81,16 +83,21 @@ type Live struct {
 	Players     int       `json:"players"`
 	Bots        int       `json:"bots"`
 	Max         int       `json:"max"`
+	Mode        string    `json:"mode,omitempty"`       // such as coop or versus
+	Difficulty  string    `json:"difficulty,omitempty"` // Easy, Normal, Hard or Impossible
 	Hibernating bool      `json:"hibernating,omitempty"`
+	Public      string    `json:"public,omitempty"` // its address as Steam sees it; "" while it is not connected
 	Names       []Player  `json:"names,omitempty"`
 }
 
 // Player is one human on a server.
 type Player struct {
+	UserID    int    `json:"user_id,omitempty"`
 	Name      string `json:"name"`
-	SteamID   string `json:"steam_id,omitempty"`
-	Connected int64  `json:"connected"` // seconds
-	Ping      int    `json:"ping"`      // milliseconds
+	SteamID   string `json:"steam_id,omitempty"` // 17 digits; "" where the game told none
+	Connected int64  `json:"connected"`          // seconds
+	Ping      int    `json:"ping"`               // milliseconds
+	Loss      int    `json:"loss,omitempty"`     // percent
 }
 
 // GameExit is how the game last ended.
@@ -316,6 +323,18 @@ func Servers(ctx context.Context, db bun.IDB, userID string) ([]Server, error) {
 	err := db.NewSelect().Model(&list).Relation("Blueprint").Where("server.user_id = ?", userID).
 		OrderExpr("lower(server.name)").Limit(500).Scan(ctx)
 	return list, err
+}
+
+// ServersUp lists the host's servers that run, or are to run, whoever owns them, by
+// name, at most 500.
+func ServersUp(ctx context.Context, db bun.IDB, host string) ([]Server, error) {
+	var list []Server
+	err := db.NewSelect().Model(&list).Where("host = ? AND (desired = ? OR observed NOT IN (?))", host, ServerRunning,
+		bun.List([]ServerState{ServerStopped, ServerAbsent, ServerFailed})).OrderExpr("lower(name), id").Limit(500).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list what runs: %w", err)
+	}
+	return list, nil
 }
 
 // SetDesired records what the user wants a server to be. What was to happen as soon

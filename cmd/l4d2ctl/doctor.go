@@ -51,6 +51,7 @@ func (c *doctorCmd) Run(env *environment) error {
 	case env.out.json:
 		for _, check := range report.Checks {
 			env.out.emit(ctl.Event{Type: ctl.EventLog, At: time.Now().UTC(), Stream: ctl.StreamCtl, Text: checkText(check)})
+			env.out.emit(ctl.Event{Type: ctl.EventCheck, At: time.Now().UTC(), Check: &check})
 		}
 	case c.JSON:
 		encoder := json.NewEncoder(env.out.stdout)

@@ -48,7 +48,7 @@ func LatestBuild(ctx context.Context, o Options) (build string, err error) {
 		}
 		return "", err
 	}
-	o.remember(func(m *memory) { m.Latest = build })
+	o.remember(func(m *memory) { m.Latest, m.Checked = build, time.Now().UTC().Truncate(time.Second) })
 	return build, nil
 }
 

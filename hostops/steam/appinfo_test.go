@@ -72,7 +72,7 @@ func TestLatestBuild(t *testing.T) {
 			cache := filepath.Join(b.Home, "Steam", "appcache", "appinfo.vdf")
 			write(t, cache, "stale")
 			build, err := LatestBuild(t.Context(), b.Options)
-			if ctl.ExitCode(err) != tt.code || (err == nil && (build != tt.want || LatestKnown(b.Home) != tt.want)) || (err != nil && !strings.Contains(err.Error(), tt.want)) {
+			if ctl.ExitCode(err) != tt.code || (err == nil && (build != tt.want || Recall(b.Home).Latest != tt.want)) || (err != nil && !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("%q, code %d: %v; want %d, %q", build, ctl.ExitCode(err), err, tt.code, tt.want)
 			}
 			runs, readErr := os.ReadFile(filepath.Join(b.Home, "runs"))

@@ -113,7 +113,7 @@ func (o Options) tryMethods(ctx context.Context) error {
 					m.Method = method
 				}
 				if installed, err := ReadManifest(o.Dir); err == nil {
-					m.Latest = fmt.Sprint(installed.BuildID)
+					m.Latest, m.Checked = fmt.Sprint(installed.BuildID), time.Now().UTC().Truncate(time.Second)
 				}
 			})
 			return nil

@@ -19,6 +19,8 @@ type memory struct {
 	Limited time.Time `json:"rate_limited,omitzero"`
 	// Latest is the newest build that Steam was heard of.
 	Latest string `json:"latest_build,omitempty"`
+	// Checked is when that was.
+	Checked time.Time `json:"checked,omitzero"`
 }
 
 const memoryFile = "left4me.json"
@@ -55,8 +57,18 @@ func (o Options) remember(change func(*memory)) {
 	}
 }
 
-// LatestKnown is the newest build that Steam named in this home, or "".
-func LatestKnown(home string) string { return recall(home).Latest }
+// Known is what a host has learned of Steam, as others may see it.
+type Known struct {
+	Latest  string    // the newest build that Steam named, or ""
+	Checked time.Time // when it did
+	Method  Method    // the way of installing that worked last, "" for none yet
+}
+
+// Recall says what was learned in this Steam home.
+func Recall(home string) Known {
+	m := recall(home)
+	return Known{Latest: m.Latest, Checked: m.Checked, Method: m.Method}
+}
 
 // limited is a *Failure while Steam must be left alone.
 func (o Options) limited(now time.Time) error {

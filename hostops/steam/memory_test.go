@@ -62,7 +62,7 @@ func TestInstallRemembers(t *testing.T) {
 	if _, err := Install(t.Context(), b.Options); err != nil {
 		t.Fatal(err)
 	}
-	if m := recall(b.Home); m.Method != MethodFlip || m.Latest != "7" || LatestKnown(b.Home) != "7" {
+	if m := recall(b.Home); m.Method != MethodFlip || m.Latest != "7" || Recall(b.Home).Latest != "7" {
 		t.Errorf("remembered %+v", m)
 	}
 	if err := os.RemoveAll(b.Dir); err != nil {

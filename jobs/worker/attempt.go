@@ -91,6 +91,11 @@ func (a *attempt) handle(ctx context.Context) (err error) {
 // handlers are exact: a kind that is not here is not run.
 var handlers = map[string]func(context.Context, *attempt) error{
 	jobs.InstallGame{}.Kind():      installGame,
+	jobs.CheckGame{}.Kind():        checkGame,
+	jobs.UpdateGame{}.Kind():       updateGame,
+	jobs.StopForUpdate{}.Kind():    stopServer,
+	jobs.CheckHost{}.Kind():        checkHost,
+	jobs.RestartEmpty{}.Kind():     restartEmpty,
 	jobs.ApplyBlueprint{}.Kind():   applyBlueprint,
 	jobs.StartServer{}.Kind():      startServer,
 	jobs.StopServer{}.Kind():       stopServer,

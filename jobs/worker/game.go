@@ -16,6 +16,14 @@ func installGame(ctx context.Context, a *attempt) error {
 	return a.ctl(ctx, nil, "install")
 }
 
+// checkGame asks Steam, as the account that installs use.
+func checkGame(ctx context.Context, a *attempt) error {
+	if err := a.tellAccount(ctx); err != nil {
+		return err
+	}
+	return a.ctl(ctx, nil, "game", "--check")
+}
+
 // tellAccount hands the account to l4d2ctl through its standard input: it is in
 // no job, no argument and no environment. An account that an operator gave to
 // l4d2ctl on the host stays as long as nobody set one in the browser.

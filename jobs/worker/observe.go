@@ -83,7 +83,7 @@ func (w *Worker) observed(ctx context.Context, s ctl.Status) {
 func (w *Worker) observedGame(ctx context.Context, g ctl.Game) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer stop()
-	row := models.Game{Installed: g.Installed, Build: g.Build, Version: g.Version, Size: g.Size, Updated: g.Updated, Message: g.Message}
+	row := models.Game{Installed: g.Installed, Build: g.Build, Latest: g.Latest, CheckedAt: g.Checked, Method: g.Method, Version: g.Version, Size: g.Size, Updated: g.Updated, Message: g.Message}
 	if err := models.SeeHost(ctx, w.DB, w.Host, &row); err != nil {
 		w.Log.WarnContext(ctx, "could not store what is installed", "err", err)
 		return
@@ -93,7 +93,7 @@ func (w *Worker) observedGame(ctx context.Context, g ctl.Game) {
 
 // rowStatus is the part of a status that pages show.
 func rowStatus(s ctl.Status) models.ServerStatus {
-	out := models.ServerStatus{Message: s.Message, Grade: string(s.Grade), PID: s.PID, Restarts: s.Restarts, Memory: s.Memory, Pending: s.Pending}
+	out := models.ServerStatus{Message: s.Message, Grade: string(s.Grade), PID: s.PID, Restarts: s.Restarts, Memory: s.Memory, CPU: s.CPU, LAN: s.LAN, Pending: s.Pending}
 	if s.Applied != nil {
 		out.Argv, out.Overlays, out.Spec = s.Applied.Argv, s.Applied.Overlays, s.Applied.Spec
 	}
@@ -101,9 +101,12 @@ func rowStatus(s ctl.Status) models.ServerStatus {
 		out.Exit = &models.GameExit{At: s.Exit.At, Code: s.Exit.Code, Signal: s.Exit.Signal}
 	}
 	if l := s.Live; l != nil {
-		out.Live = &models.Live{At: l.At, Hostname: l.Hostname, Map: l.Map, Players: l.Players, Bots: l.Bots, Max: l.Max, Hibernating: l.Hibernating}
+		out.Live = &models.Live{
+			At: l.At, Hostname: l.Hostname, Map: l.Map, Players: l.Players, Bots: l.Bots, Max: l.Max,
+			Mode: l.Mode, Difficulty: l.Difficulty, Hibernating: l.Hibernating, Public: l.Public,
+		}
 		for _, p := range l.Names {
-			out.Live.Names = append(out.Live.Names, models.Player{Name: p.Name, SteamID: p.SteamID, Connected: p.Connected, Ping: p.Ping})
+			out.Live.Names = append(out.Live.Names, models.Player{UserID: p.UserID, Name: p.Name, SteamID: p.SteamID, Connected: p.Connected, Ping: p.Ping, Loss: p.Loss})
 		}
 	}
 	return out

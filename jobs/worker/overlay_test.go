@@ -610,7 +610,7 @@ func TestScheduleIsServedOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return !slices.ContainsFunc(list, func(s models.Schedule) bool { return s.LastAt.Before(s.Tick(time.Now())) })
+			return !slices.ContainsFunc(list, func(s models.Schedule) bool { return s.Enabled && s.LastAt.Before(s.Tick(time.Now())) })
 		}
 		stop := w.work()
 		testenv.Eventually(t, 2*soon, "the ticks were taken", served)
@@ -629,7 +629,7 @@ func TestScheduleIsServedOnce(t *testing.T) {
 		w.work()
 		w.work()
 		testenv.Eventually(t, 2*soon, "the ticks were taken", served)
-		for _, kind := range []string{"overlay.refresh", "overlay.gc"} {
+		for _, kind := range []string{"overlay.refresh", "overlay.gc", "game.check"} {
 			list := w.ofKind(kind)
 			if len(list) != 1 || list[0].UserID != "" {
 				t.Fatalf("%s was asked for as %+v, want once and by nobody", kind, list)

@@ -13,8 +13,8 @@ import (
 )
 
 // sweep is what makes the row the truth: once a second it takes back jobs whose
-// worker fell silent and wakes workers for every job that could run, and once a
-// minute it asks for what the clock says. Any number of workers may do it at once.
+// worker fell silent and wakes workers for every job that could run, and every few
+// seconds it asks for what the clock says. Any number of workers may do it at once.
 func (w *Worker) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -27,7 +27,7 @@ func (w *Worker) sweep(ctx context.Context) {
 		}
 		one, stop := context.WithTimeout(ctx, 5*time.Second)
 		err := w.sweepOnce(one)
-		if err == nil && time.Since(lastClock) > time.Minute {
+		if err == nil && time.Since(lastClock) > clockEvery {
 			if err = w.serveSchedules(one, time.Now()); err == nil {
 				lastClock = time.Now()
 			}

@@ -32,6 +32,7 @@ const (
 	fenceAfter  = 6500 * time.Millisecond // without a heartbeat stored: stop the child
 	staleAfter  = 10 * time.Second        // without a heartbeat seen: the job is taken back
 	sweepEvery  = time.Second
+	clockEvery  = 15 * time.Second // between two looks at the schedules
 	stopGrace   = 10 * time.Second // between SIGTERM and SIGKILL of a child's group
 	persistFor  = 30 * time.Second // how long something is offered to a database that takes other things
 	logFlush    = 30 * time.Millisecond
@@ -76,7 +77,8 @@ type Worker struct {
 	attempts map[int64]*attempt
 	closing  bool
 	done     sync.WaitGroup
-	watch    chan string // instances whose console somebody opened
+	watch    chan string   // instances whose console somebody opened
+	told     chan struct{} // somebody told a game something
 }
 
 // New makes a worker; Run starts it.
@@ -92,7 +94,7 @@ func New(c Config) *Worker {
 		Config: c, name: fmt.Sprintf("%s/%d", host, os.Getpid()),
 		queue: jobs.NewClient(c.DB, c.Redis, c.Log),
 		tasks: asynq.NewClientFromRedisClient(c.Redis), in: asynq.NewInspectorFromRedisClient(c.Redis),
-		attempts: map[int64]*attempt{}, watch: make(chan string, 64),
+		attempts: map[int64]*attempt{}, watch: make(chan string, 64), told: make(chan struct{}, 1),
 	}
 }
 
@@ -110,7 +112,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 	}
 	var side sync.WaitGroup
-	for _, run := range []func(context.Context){w.sweep, w.observe, w.tailConsoles, w.listen} {
+	for _, run := range []func(context.Context){w.sweep, w.observe, w.tailConsoles, w.tellGames, w.listen} {
 		side.Go(func() { run(ctx) })
 	}
 	<-ctx.Done()
@@ -206,6 +208,12 @@ func (w *Worker) listen(ctx context.Context) {
 			select {
 			case w.watch <- c.Watch:
 			default: // the tails look for themselves every few seconds
+			}
+		}
+		if c.Command != "" {
+			select {
+			case w.told <- struct{}{}:
+			default: // it is about to look already
 			}
 		}
 	})

@@ -23,7 +23,7 @@ type Person struct {
 
 // Belongings says in words what is theirs and keeps them from being deleted, ""
 // for nothing.
-func (p *Person) Belongings() string {
+func (p Person) Belongings() string {
 	var list []string
 	for _, one := range []struct {
 		n    int

@@ -185,6 +185,12 @@ func goTo(c *gin.Context, path string) error {
 // The sentences that the page after a redirect may show. The cookie carries a
 // key, never text.
 var flashes = map[string]string{
+	"ended":       "That browser is signed out.",
+	"alone":       "Every other browser is signed out.",
+	"reset":       "The password is set. They were signed out everywhere.",
+	"activated":   "They can sign in again.",
+	"deactivated": "They are signed out everywhere and cannot sign in.",
+
 	"saved":     "Saved.",
 	"created":   "Created.",
 	"deleted":   "Deleted.",

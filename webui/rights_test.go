@@ -40,6 +40,18 @@ func TestRights(t *testing.T) {
 		"POST /signout":                                  {to, to, to, to},
 		"GET /account":                                   users,
 		"POST /account/password":                         {to, wrong, wrong, wrong},
+		"POST /account/sessions/end":                     {to, to, to, to},
+		"POST /account/sessions/:session/end":            {to, to, none, none},
+		"GET /admin/users":                               admins,
+		"POST /admin/users":                              {to, no, no, wrong},
+		"GET /admin/users/:user":                         admins,
+		"POST /admin/users/:user/password":               {to, no, no, ok}, // one is made and shown
+		"POST /admin/users/:user/admin":                  {to, no, no, wrong},
+		"POST /admin/users/:user/deactivate":             admins, // it asks first
+		"POST /admin/users/:user/activate":               {to, no, no, to},
+		"POST /admin/users/:user/delete":                 admins, // it asks first
+		"GET /admin/audit":                               admins,
+		"GET /admin/audit.csv":                           admins,
 		"GET /events":                                    {asks, ok, none, none},
 		"GET /":                                          {to, to, to, to},
 		"GET /servers":                                   users,
@@ -170,10 +182,14 @@ func (s *site) tryRoute(t *testing.T, name, role string, want int) {
 	if err := models.CreateUpload(ctx, s.db, upload); err != nil {
 		t.Fatal(err)
 	}
+	session, err := models.CreateSession(ctx, s.db, owner.ID, "192.0.2.1", "another browser")
+	if err != nil {
+		t.Fatal(err)
+	}
 	who := map[string]*browser{"stranger": s.browser(nil), "owner": s.browser(owner), "other": s.browser(other), "admin": s.browser(admin)}[role]
 	method, path, _ := strings.Cut(name, " ")
 	path = strings.NewReplacer(":instance", srv.Instance, ":id", srv.BlueprintID, ":number", fmt.Sprint(job.ID),
-		":overlay", fmt.Sprint(overlay.ID), ":upload", upload.ID, ":item", "121086524", ":file", s.static.byName["app.css"], "*rest", "x").Replace(path)
+		":overlay", fmt.Sprint(overlay.ID), ":upload", upload.ID, ":user", owner.ID, ":session", models.SessionID(session), ":item", "121086524", ":file", s.static.byName["app.css"], "*rest", "x").Replace(path)
 	if path == "/events" {
 		if role == "owner" { // a stream that works does not end; the streams' own tests open it
 			return

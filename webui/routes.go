@@ -50,6 +50,8 @@ func (s *Server) routes() []route {
 		{post, "/signout", signedIn, s.signout},
 		{get, "/account", signedIn, s.showAccount},
 		{post, "/account/password", signedIn, s.changePassword},
+		{post, "/account/sessions/end", signedIn, s.endOtherSessions},
+		{post, "/account/sessions/:session/end", signedIn, s.endSession},
 		{get, "/events", signedIn, s.events},
 
 		{get, "/", signedIn, s.home},
@@ -129,6 +131,18 @@ func (s *Server) routes() []route {
 		{post, "/jobs/:number/cancel", seeJob, s.cancelJob},
 		{post, "/jobs/:number/retry", seeJob, s.retryJob},
 	}
+	list = append(list, []route{
+		{get, "/admin/users", adminOnly, s.listUsers},
+		{post, "/admin/users", adminOnly, s.createUser},
+		{get, "/admin/users/:user", adminOnly, s.showUser},
+		{post, "/admin/users/:user/password", adminOnly, s.resetPassword},
+		{post, "/admin/users/:user/admin", adminOnly, s.setAdmin},
+		{post, "/admin/users/:user/deactivate", adminOnly, s.deactivateUser},
+		{post, "/admin/users/:user/activate", adminOnly, s.activateUser},
+		{post, "/admin/users/:user/delete", adminOnly, s.deleteUser},
+		{get, "/admin/audit", adminOnly, s.showAudit},
+		{get, "/admin/audit.csv", adminOnly, s.exportAudit},
+	}...)
 	if s.Monitor != nil {
 		methods := []string{get}
 		if !s.MonitorReadOnly {

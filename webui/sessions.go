@@ -78,8 +78,8 @@ func (s *Server) beginSession(c *gin.Context, u *models.User) error {
 
 func (s *Server) signout(c *gin.Context) error {
 	sess := visitOf(c.Request.Context()).session
-	if err := models.DeleteSession(c.Request.Context(), s.DB, sess.ID); err != nil {
-		return err
+	if err := s.Jobs.EndSession(c.Request.Context(), actor(c), sess.ID); err != nil && !errors.Is(err, models.ErrNotFound) {
+		return err // one that has ended meanwhile is as good
 	}
 	s.streams.end(func(key streamKey) bool { return key.session == sess.ID })
 	s.setSession(c, "", -1)

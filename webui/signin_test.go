@@ -66,7 +66,7 @@ func TestSignIn(t *testing.T) {
 	}
 	b.get("/servers").want(t, 303)
 	entries, err := models.AuditEntries(context.Background(), s.db, 5)
-	if err != nil || len(entries) != 1 || entries[0].Action != "session.begin" || entries[0].UserID != u.ID {
+	if err != nil || len(entries) != 2 || entries[0].Action != "session.end" || entries[1].Action != "session.begin" || entries[1].UserID != u.ID {
 		t.Errorf("the audit log holds %+v, %v", entries, err)
 	}
 }

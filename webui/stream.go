@@ -46,6 +46,9 @@ func (st *stream) run(ctx context.Context) error {
 	st.checked = time.Now()
 	st.subscribe()
 	defer func() { st.viewer.Close() }()
+	if err := st.checkSession(ctx); err != nil { // it may have ended before anything was heard
+		return st.end(err)
+	}
 	if err := st.everything(ctx); err != nil {
 		return st.end(err)
 	}
@@ -85,6 +88,9 @@ func (st *stream) once(ctx context.Context, look, refresh, due <-chan time.Time)
 	case m := <-st.viewer.Messages():
 		return st.take(ctx, m)
 	case <-st.viewer.Gap():
+		if err := st.checkSession(ctx); err != nil { // a word about it may have been lost
+			return err
+		}
 		return st.everything(ctx)
 	case <-due:
 		return st.renderDirty(ctx)
@@ -111,7 +117,7 @@ func (st *stream) bye() error {
 // subscribe registers with the hub for what the feeds are about now. It comes
 // before rows are read: what happens in between is heard.
 func (st *stream) subscribe() {
-	topics := []string{}
+	topics := []string{jobs.TopicUser(st.user.ID)}
 	for _, f := range st.feeds {
 		topics = append(topics, f.topics...)
 	}
@@ -147,6 +153,9 @@ func (st *stream) everything(ctx context.Context) error {
 
 // take deals with one message from the hub.
 func (st *stream) take(ctx context.Context, m jobs.Message) error {
+	if m.Topics[0] == jobs.TopicUser(st.user.ID) {
+		return st.checkSession(ctx)
+	}
 	for _, f := range st.feeds {
 		if !slices.Contains(f.topics, m.Topics[0]) {
 			continue

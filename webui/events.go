@@ -20,6 +20,9 @@ import (
 //	event: gone      {"to":"/servers"}                             what the page shows does not exist any more
 //	event: bye       {}                                            the session ended: reload
 //
+// after may name the print of a list that the page shows, as servers=1f2e: the list is
+// sent only if it is not like that any more.
+//
 // The names of topics are those of openFeed; what is rendered and sent there is
 // exactly what the page includes.
 

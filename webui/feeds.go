@@ -20,6 +20,7 @@ type feed struct {
 	// topics that say when to look again. nil for a feed that is only a log.
 	render func(context.Context) (frags []fragment, topics []string, err error)
 	topics []string // those of the last look
+	has    bool     // the page brought with it what the last look came to
 	log    follower // nil for none
 	watch  string   // the instance whose console must be watched, "" for none
 	// watched is when that was said last.
@@ -81,7 +82,7 @@ func (s *Server) openFeed(ctx context.Context, u *models.User, host, name, after
 	case name == "strip":
 		return s.stripFeed(u), nil
 	case name == "servers":
-		return s.serversFeed(u, host), nil
+		return s.serversFeed(u, host, after), nil
 	case name == "blueprints":
 		return s.blueprintsFeed(u), nil
 	case name == "game":
@@ -124,28 +125,32 @@ func (s *Server) stripFeed(u *models.User) *feed {
 }
 
 // serversFeed sends cards one by one as they change, and the whole list when
-// servers came or went or the first steps are on the page.
-func (s *Server) serversFeed(u *models.User, host string) *feed {
+// servers came or went or the first steps are on the page. seen is the print of the
+// list that the page came with: when it is still like that nothing is sent.
+func (s *Server) serversFeed(u *models.User, host, seen string) *feed {
 	var shown []string
-	return &feed{render: func(ctx context.Context) ([]fragment, []string, error) {
+	f := &feed{}
+	f.render = func(ctx context.Context) ([]fragment, []string, error) {
 		g, err := s.serverGrid(ctx, u, host)
 		if err != nil {
 			return nil, nil, err
 		}
 		topics := []string{jobsTopic(u), jobs.TopicGame()}
 		ids := []string{}
-		frags := []fragment{g.summary()}
+		frags := []fragment{g.Summary()}
 		for _, card := range g.Cards {
-			ids = append(ids, card.Server.ID)
-			topics = append(topics, jobs.TopicServer(card.Server.ID))
+			ids = append(ids, card.ID)
+			topics = append(topics, jobs.TopicServer(card.ID))
 			frags = append(frags, card)
 		}
-		if g.Setup != nil || !slices.Equal(ids, shown) {
-			frags = []fragment{g.summary(), g}
+		f.has = shown == nil && seen != "" && g.print() == seen
+		if !f.has && (g.Setup != nil || !slices.Equal(ids, shown)) {
+			frags = []fragment{g.Summary(), g}
 		}
 		shown = ids
 		return frags, topics, nil
-	}}
+	}
+	return f
 }
 
 func (s *Server) blueprintsFeed(u *models.User) *feed {

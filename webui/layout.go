@@ -19,6 +19,7 @@ type layout struct {
 	User    *models.User
 	Strip   stripView
 	Feeds   string   // what the page's live stream carries, comma-separated
+	Seen    string   // what the page shows of a feed already, as "feed=print"
 	Scripts []string // static files beside app.js
 	Flash   string
 	Monitor bool
@@ -100,6 +101,7 @@ type confirmPage struct {
 	Action   string
 	Button   string
 	Back     string
+	Keep     string // what leaving it alone is called, "" for "Keep it"
 	FieldErr string
 	Fields   url.Values // what the form that asks had in it; sent again with the answer
 }

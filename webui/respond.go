@@ -63,6 +63,9 @@ func (s *Server) page(need right, h func(*gin.Context) error) gin.HandlerFunc {
 		if err == nil && !c.IsAborted() {
 			err = readForm(c)
 		}
+		if u := user(c); u != nil && c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead {
+			defer s.pages.write(u.ID)()
+		}
 		if err == nil && !c.IsAborted() {
 			err = h(c)
 		}
@@ -131,10 +134,15 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, status int, v vie
 		http.Error(w, internalFailure(id).text, http.StatusInternalServerError)
 		return
 	}
+	s.send(w, r, status, body, func() []byte { return gzipped(body) })
+}
+
+// send writes a page, packed where it is worth it and the browser takes it.
+func (s *Server) send(w http.ResponseWriter, r *http.Request, status int, body []byte, packed func() []byte) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Add("Vary", "Accept-Encoding")
 	if len(body) > 1000 && acceptsGzip(r) {
-		body = gzipped(body)
+		body = packed()
 		w.Header().Set("Content-Encoding", "gzip")
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
@@ -191,17 +199,20 @@ var flashes = map[string]string{
 	"activated":   "They can sign in again.",
 	"deactivated": "They are signed out everywhere and cannot sign in.",
 
-	"saved":     "Saved.",
-	"created":   "Created.",
-	"deleted":   "Deleted.",
-	"deleting":  "The server is being deleted.",
-	"password":  "Your password is changed. Every other browser was signed out.",
-	"signedout": "You are signed out.",
-	"account":   "The Steam account is kept. An install uses it when nothing else works.",
-	"forgotten": "The Steam account is forgotten. The host forgets it with the next install.",
-	"items":     "Added. Steam is asked about them now.",
-	"version":   "This version is the current one now. Servers take it at their next start.",
-	"applying":  "The blueprint is being applied. Servers that run take it at their next start.",
+	"saved":      "Saved.",
+	"created":    "Created.",
+	"deleted":    "Deleted.",
+	"deleting":   "The server is being deleted.",
+	"password":   "Your password is changed. Every other browser was signed out.",
+	"signedout":  "You are signed out.",
+	"account":    "The Steam account is kept. An install uses it when nothing else works.",
+	"forgotten":  "The Steam account is forgotten. The host forgets it with the next install.",
+	"items":      "Added. Steam is asked about them now.",
+	"version":    "This version is the current one now. Servers take it at their next start.",
+	"starting":   "The servers are started, one after another.",
+	"stopping":   "The servers are being stopped.",
+	"restarting": "The servers are restarted, one after another.",
+	"applying":   "The blueprint is being applied. Servers that run take it at their next start.",
 }
 
 const flashCookie = "left4me_flash"

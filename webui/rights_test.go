@@ -57,6 +57,7 @@ func TestRights(t *testing.T) {
 		"GET /servers":                                   users,
 		"GET /servers/new":                               users,
 		"POST /servers":                                  {to, wrong, wrong, wrong},
+		"POST /servers/act":                             {to, wrong, wrong, wrong}, // nothing was chosen
 		"GET /servers/:instance":                         owners,
 		"GET /servers/:instance/jobs":                    owners,
 		"GET /servers/:instance/settings":                owners,

@@ -58,6 +58,7 @@ func (s *Server) routes() []route {
 		{get, "/servers", signedIn, s.listServers},
 		{get, "/servers/new", signedIn, s.newServer},
 		{post, "/servers", signedIn, s.createServer},
+		{post, "/servers/act", signedIn, s.actOnServers},
 		{get, "/servers/:instance", ownServer, s.showServer},
 		{get, "/servers/:instance/jobs", ownServer, s.showServerJobs},
 		{get, "/servers/:instance/settings", ownServer, s.showServerSettings},

@@ -61,6 +61,7 @@ type Server struct {
 	static    *static
 	signins   *signinLimits
 	passwords *passwords
+	pages     *sharedPages
 	streams   *streams
 	uploading *atOnce // requests that send files
 	writing   *atOnce // parts of one upload, by its id
@@ -82,7 +83,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Config: cfg, static: st, templates: tpl, streams: newStreams(), passwords: newPasswords(), uploading: newAtOnce(uploadsAtOnce), writing: newAtOnce(1), zipping: newAtOnce(zipsAtOnce)}
+	s := &Server{Config: cfg, static: st, templates: tpl, streams: newStreams(), pages: newSharedPages(), passwords: newPasswords(), uploading: newAtOnce(uploadsAtOnce), writing: newAtOnce(1), zipping: newAtOnce(zipsAtOnce)}
 	s.signins = newSigninLimits(cfg.Limiter, cfg.Log)
 	engine, err := s.engine()
 	if err != nil {

@@ -46,7 +46,7 @@ func (s *Server) serverJob(c *gin.Context, args func(id string) jobs.Args) error
 	}
 	switch target := c.GetHeader("HX-Target"); {
 	case strings.HasPrefix(target, "server-card-"):
-		return s.show(c, http.StatusOK, serverCard{v})
+		return s.show(c, http.StatusOK, cardOf(v))
 	case strings.HasPrefix(target, "changes-"):
 		return s.show(c, http.StatusOK, changesNote{v})
 	case target == "blueprint-linked":

@@ -220,14 +220,11 @@ func (s *Server) serverView(ctx context.Context, u *models.User, instance, host 
 
 // The fragments of a server. All but the forms are replaced by the live stream.
 type (
-	serverCard  struct{ serverView }
 	serverHead  struct{ serverView }
 	serverNow   struct{ serverView }
 	changesNote struct{ serverView }
 )
 
-func (serverCard) template() string     { return "server_card.html" }
-func (v serverCard) elementID() string  { return "server-card-" + v.Server.ID }
 func (serverHead) template() string     { return "server_head.html" }
 func (serverHead) elementID() string    { return "server-head" }
 func (serverNow) template() string      { return "server_now.html" }
@@ -236,6 +233,5 @@ func (changesNote) template() string    { return "changes_note.html" }
 func (v changesNote) elementID() string { return "changes-" + v.Server.ID }
 
 // ElementID is elementID for the templates, which see only exported methods.
-func (v serverCard) ElementID() string  { return v.elementID() }
 func (v serverHead) ElementID() string  { return v.elementID() }
 func (v changesNote) ElementID() string { return v.elementID() }

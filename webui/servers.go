@@ -2,7 +2,6 @@ package webui
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -14,93 +13,6 @@ import (
 	"left4me/jobs"
 	"left4me/models"
 )
-
-type serversPage struct {
-	Layout layout
-	Grid   serverGrid
-}
-
-func (serversPage) template() string { return "servers.html" }
-
-// serverGrid is the list, or the first steps for somebody who has none yet.
-type serverGrid struct {
-	Cards []serverCard
-	Setup *setup // nil once there is nothing left to set up
-}
-
-func (serverGrid) template() string  { return "server_grid.html" }
-func (serverGrid) elementID() string { return "server-grid" }
-
-// summary is the line above the list: what it comes to.
-func (g serverGrid) summary() serverSummary {
-	if len(g.Cards) == 0 {
-		return serverSummary{}
-	}
-	running, players := 0, 0
-	for _, c := range g.Cards {
-		if c.Server.Observed == models.ServerRunning {
-			running++
-		}
-		if live := c.Live(); live != nil {
-			players += live.Players
-		}
-	}
-	return serverSummary{Text: fmt.Sprintf("%s · %d running · %s", count(len(g.Cards), "server"), running, count(players, "player"))}
-}
-
-// Summary is summary for the template.
-func (g serverGrid) Summary() serverSummary { return g.summary() }
-
-type serverSummary struct{ Text string }
-
-func (serverSummary) template() string  { return "server_summary.html" }
-func (serverSummary) elementID() string { return "server-summary" }
-
-// setup is the way from an empty host to a running server.
-type setup struct {
-	Installed  bool
-	Installing *jobView
-	Blueprints int
-	Servers    int
-	Admin      bool
-}
-
-// serverGrid reads the list and what is still to be set up.
-func (s *Server) serverGrid(ctx context.Context, u *models.User, host string) (serverGrid, error) {
-	views, err := s.serverViews(ctx, u, host)
-	if err != nil {
-		return serverGrid{}, err
-	}
-	g := serverGrid{Cards: make([]serverCard, len(views))}
-	for i, v := range views {
-		g.Cards[i] = serverCard{v}
-	}
-	game, err := s.readGame(ctx, u, false)
-	if err != nil {
-		return g, err
-	}
-	if game.Host.Game.Installed && len(views) > 0 {
-		return g, nil
-	}
-	prints, err := models.Blueprints(ctx, s.DB, u.ID)
-	if err != nil {
-		return g, err
-	}
-	g.Setup = &setup{Installed: game.Host.Game.Installed, Installing: game.Job, Blueprints: len(prints), Servers: len(views), Admin: u.Admin}
-	return g, nil
-}
-
-func (s *Server) listServers(c *gin.Context) error {
-	grid, err := s.serverGrid(c.Request.Context(), user(c), s.publicHost(c.Request))
-	if err != nil {
-		return err
-	}
-	l, err := s.layout(c, "Servers", "servers", "servers")
-	if err != nil {
-		return err
-	}
-	return s.show(c, http.StatusOK, serversPage{Layout: l, Grid: grid})
-}
 
 // publicHost is what players connect to: as configured, or as the browser got
 // here. It is only ever shown back to the same browser.

@@ -243,6 +243,9 @@ func (st *stream) render(ctx context.Context, f *feed) error {
 			continue
 		}
 		st.sent[frag.elementID()] = hash
+		if f.has {
+			continue
+		}
 		if err := st.out.event("html", "", map[string]string{"id": frag.elementID(), "html": string(html)}); err != nil {
 			return err
 		}

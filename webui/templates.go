@@ -84,10 +84,14 @@ var views = []view{
 // shared are the files that only define pieces for others.
 var shared = map[string]bool{"layout.html": true, "parts.html": true, "server_tabs.html": true, "overlay_workshop.html": true, "overlay_managed.html": true, "overlay_script.html": true, "overlay_files.html": true}
 
-type templates struct{ set *template.Template }
+type templates struct {
+	set    *template.Template
+	memory *memory
+}
 
 func loadTemplates(assetURL func(string) (string, error)) (*templates, error) {
-	set, err := template.New("").Funcs(templateFuncs(assetURL)).ParseFS(templateFiles, "templates/*.html")
+	t := &templates{memory: newMemory()}
+	set, err := template.New("").Funcs(templateFuncs(assetURL)).Funcs(template.FuncMap{"part": t.part}).ParseFS(templateFiles, "templates/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse templates: %w", err)
 	}
@@ -107,7 +111,7 @@ func loadTemplates(assetURL func(string) (string, error)) (*templates, error) {
 			return nil, fmt.Errorf("template %s belongs to no view", name)
 		}
 	}
-	t := &templates{set: set}
+	t.set = set
 	// Every page has the same head: this finds a static file that is not there.
 	if _, err := t.render(messagePage{}); err != nil {
 		return nil, err
@@ -115,10 +119,27 @@ func loadTemplates(assetURL func(string) (string, error)) (*templates, error) {
 	return t, nil
 }
 
+// part renders a fragment inside a page. What comes of it was escaped by its own
+// template.
+func (t *templates) part(v view) (template.HTML, error) {
+	html, err := t.render(v)
+	return template.HTML(html), err
+}
+
+// render makes the HTML of a view. Nobody may change what it returns.
 func (t *templates) render(v view) ([]byte, error) {
+	again, ok := v.(remembered)
+	if ok {
+		if html, known := t.memory.get(again); known {
+			return html, nil
+		}
+	}
 	var out bytes.Buffer
 	if err := t.set.ExecuteTemplate(&out, v.template(), v); err != nil {
 		return nil, fmt.Errorf("render %s: %w", v.template(), err)
+	}
+	if ok {
+		t.memory.add(again, out.Bytes())
 	}
 	return out.Bytes(), nil
 }

@@ -192,7 +192,8 @@ class Stream {
   }
 
   address() {
-    const after = [...this.cursors].map(([f, at]) => `${f}=${at}`).join(';');
+    const seen = this.opened ? [] : [document.body.dataset.seen].filter(Boolean); // it stands for the page as it came
+    const after = [...seen, ...[...this.cursors].map(([f, at]) => `${f}=${at}`)].join(';');
     return `/events?topics=${encodeURIComponent(this.feeds)}${after ? `&after=${encodeURIComponent(after)}` : ''}`;
   }
 
@@ -201,6 +202,7 @@ class Stream {
     const es = new EventSource(this.address());
     this.es = es;
     es.onopen = () => {
+      this.opened = true;
       this.tries = 0;
       clearTimeout(this.warn);
       byID('offline').hidden = true;

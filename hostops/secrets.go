@@ -3,6 +3,7 @@ package hostops
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -53,7 +54,20 @@ func (m *masker) mask(text string) string {
 	for _, s := range m.secrets {
 		text = strings.ReplaceAll(text, s, servercfg.Mask)
 	}
-	return text
+	return maskSettings(text)
+}
+
+// setsSecret finds what a variable that is a secret is set to, or said to be:
+//
+//	rcon from "192.0.2.9:50000": command "sv_password hunter2"
+//	"sv_password" = "hunter2" ( def. "" )
+var setsSecret = regexp.MustCompile(`(?i)\b((?:rcon|sv|tv|tv_relay)_?password|sv_setsteamaccount)("?[ \t]*[ \t=:][ \t]*)((?:"[^"]*"?|[^;"])+)`)
+
+func maskSettings(text string) string {
+	if lower := strings.ToLower(text); !strings.Contains(lower, "password") && !strings.Contains(lower, "sv_setsteamaccount") {
+		return text // nearly every line
+	}
+	return setsSecret.ReplaceAllString(text, "$1 "+servercfg.Mask)
 }
 
 func (m *masker) refresh() {

@@ -52,10 +52,10 @@ const (
 	maxBanMinutes        = 60 * 24 * 366    // a longer ban is for ever
 )
 
-const (
-	commandNotSent = "It was not sent: the worker did not take it in time. Look whether the server runs, then send it again."
-	commandUnknown = "It is not known whether the game got it, because the worker ended meanwhile."
-)
+const commandNotSent = "It was not sent: the worker did not take it in time. Look whether the server runs, then send it again."
+
+// CommandLost is what is said of a command that a worker took and did not account for.
+const CommandLost = "It is not known whether the game got it: the worker ended meanwhile. Look at the server before you send it again."
 
 // CommandArguments are what a verb needs; the others stay empty.
 type CommandArguments struct {
@@ -93,7 +93,7 @@ func (c ConsoleCommand) Now(now time.Time) ConsoleCommand {
 	case c.State == CommandQueued && now.Sub(c.CreatedAt) > CommandSentWithin:
 		c.State, c.Message, c.FinishedAt = CommandFailed, commandNotSent, c.CreatedAt.Add(CommandSentWithin)
 	case c.State == CommandRunning && now.Sub(c.StartedAt) > CommandAnswersWithin:
-		c.State, c.Message, c.FinishedAt = CommandFailed, commandUnknown, c.StartedAt.Add(CommandAnswersWithin)
+		c.State, c.Message, c.FinishedAt = CommandFailed, CommandLost, c.StartedAt.Add(CommandAnswersWithin)
 	}
 	return c
 }
@@ -296,7 +296,7 @@ func ExpireCommands(ctx context.Context, db bun.IDB, host string) ([]string, err
 		message string
 	}{
 		{CommandQueued, "created_at", now.Add(-CommandSentWithin), commandNotSent},
-		{CommandRunning, "started_at", now.Add(-CommandAnswersWithin), commandUnknown},
+		{CommandRunning, "started_at", now.Add(-CommandAnswersWithin), CommandLost},
 	} {
 		var ids []string
 		err := db.NewRaw(`UPDATE console_commands SET state = 'failed', arguments = '{}', message = ?, finished_at = ?

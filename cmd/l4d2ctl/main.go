@@ -72,6 +72,13 @@ type cli struct {
 	Reset      resetCmd      `cmd:"" help:"Stop a server and remove what its game wrote; its definition stays."`
 	Status     statusCmd     `cmd:"" help:"Show one server, or all."`
 	Logs       logsCmd       `cmd:"" help:"Show a server's console."`
+	Rcon       rconCmd       `cmd:"" help:"Send a command to a running game and print its answer."`
+	Say        sayCmd        `cmd:"" help:"Write into the chat of a running game."`
+	Kick       kickCmd       `cmd:"" help:"Send a player away."`
+	Ban        banCmd        `cmd:"" help:"Keep a player away, and send them away."`
+	Unban      unbanCmd      `cmd:"" help:"Let a player come back."`
+	Bans       bansCmd       `cmd:"" help:"Show who is banned from a running game."`
+	Map        mapCmd        `cmd:"" help:"Make a running game play another map."`
 	Game       gameCmd       `cmd:"" help:"Show what is installed, and whether Steam has something newer."`
 	Steam      steamCmd      `cmd:"" help:"The Steam account that installs may use."`
 	Overlay    overlayCmd    `cmd:"" help:"Content of servers: make, look at and remove versions of overlays."`
@@ -120,7 +127,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if exited { // --help
 		return code
 	}
-	out := newPrinter(stdout, stderr, c.Events == "json" || slices.Contains(args, "--events=json"))
+	out := newPrinter(stdout, stderr, c.Events == "json" || err != nil && slices.Contains(args, "--events=json"))
 	if err != nil {
 		return out.finish(usageError(err), nil)
 	}

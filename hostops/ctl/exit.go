@@ -34,6 +34,9 @@ var (
 	ErrBuild        = errors.New("the script failed")
 	ErrLimit        = errors.New("the script reached a limit")
 	ErrNoOverlay    = errors.New("no such overlay version")
+	ErrNotRunning   = errors.New("the server is not running")
+	ErrConsole      = errors.New("the game's console cannot be used")
+	ErrNoPlayer     = errors.New("no such player on the server")
 )
 
 // exitCodes is the one table of our own exit codes. Where sysexits.h has a
@@ -65,6 +68,9 @@ var exitCodes = []struct {
 	{95, ErrBuild},
 	{96, ErrLimit},
 	{97, ErrNoOverlay},
+	{98, ErrNotRunning},
+	{99, ErrConsole},
+	{100, ErrNoPlayer},
 	{130, ErrCancelled}, // what a shell shows for SIGINT
 }
 

@@ -166,3 +166,17 @@ func FuzzParseStatus(f *testing.F) {
 		}
 	})
 }
+
+func TestSteamID2(t *testing.T) {
+	for _, form := range []string{"STEAM_1:0:12345678", "STEAM_0:0:12345678", "[U:1:24691356]", "76561197984957084"} {
+		id, err := SteamID64(form)
+		if got := SteamID2(id); err != nil || got != "STEAM_1:0:12345678" {
+			t.Errorf("%s is %s, %v", form, got, err)
+		}
+	}
+	for _, bad := range []string{"7656119798495708", "86561197984957084", "76561197960265728", "+7656119798495708"} {
+		if id, err := SteamID64(bad); err == nil {
+			t.Errorf("%s was taken for %d", bad, id)
+		}
+	}
+}

@@ -10,8 +10,8 @@ import (
 const individual uint64 = 0x0110000100000000
 
 // SteamID64 turns the id that a server prints for a person into the 64-bit one of profiles and the Steam Web API. It
-// reads STEAM_X:Y:Z, whose account number is Z*2+Y, and [U:1:account]. Bots and people who are still being checked
-// have no such id: that is an error.
+// reads STEAM_X:Y:Z, whose account number is Z*2+Y, [U:1:account], and the 64-bit number itself. Bots and people who
+// are still being checked have no such id: that is an error.
 func SteamID64(id string) (uint64, error) {
 	account, ok := accountNumber(id)
 	if !ok || account == 0 {
@@ -20,11 +20,20 @@ func SteamID64(id string) (uint64, error) {
 	return individual + uint64(account), nil
 }
 
+// SteamID2 is the form of a 64-bit id that this game prints and takes: STEAM_1:Y:Z.
+func SteamID2(id uint64) string {
+	account := uint32(id)
+	return fmt.Sprintf("STEAM_1:%d:%d", account%2, account/2)
+}
+
 func accountNumber(id string) (uint32, bool) {
 	if inner, ok := strings.CutPrefix(id, "[U:1:"); ok {
 		inner, ok = strings.CutSuffix(inner, "]")
 		n, err := parseDigits(inner, 32)
 		return n, ok && err == nil
+	}
+	if n, err := strconv.ParseUint(id, 10, 64); err == nil && len(id) == 17 {
+		return uint32(n), n>>32 == individual>>32
 	}
 	rest, ok := strings.CutPrefix(id, "STEAM_")
 	parts := strings.Split(rest, ":")

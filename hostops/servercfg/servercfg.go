@@ -21,8 +21,10 @@ import (
 // Name is the file that a dedicated server executes at every map start.
 const Name = "server.cfg"
 
-// Banner tells a reader of the merged file where to change it.
-const Banner = "// Written by l4d2ctl initialize. Change the blueprint or the spec, not this file.\n"
+// Banner begins server.cfg. It tells a reader of the merged file where to change it, and
+// brings back who is banned for ever: the game writes that list with writeid and reads
+// it only where it is told to.
+const Banner = "// Written by l4d2ctl initialize. Change the blueprint or the spec, not this file.\nexec banned_user\n"
 
 // Mask stands where an RCON password stood.
 const Mask = "********"
@@ -45,8 +47,8 @@ type File struct {
 	Text string
 }
 
-// Render makes the configuration of s. server.cfg executes the server.cfg of the
-// overlays in s.Exec, the lowest first so that upper ones win, then comes the
+// Render makes the configuration of s. server.cfg executes the list of banned players
+// and the server.cfg of the overlays in s.Exec, the lowest first so that upper ones win, then comes the
 // user's text exactly as given, then our settings, of which rcon_password is last
 // because the last one wins. Each executed file is a copy of its own, named by its
 // overlay: in the merged tree the overlays hide each other's.

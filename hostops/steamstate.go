@@ -3,10 +3,9 @@ package hostops
 import (
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 
 	"left4me/hostops/ctl"
+	"left4me/hostops/servercfg"
 )
 
 // lanReason says why a game is on the local network only; "" when nothing says
@@ -15,26 +14,21 @@ func (h *Host) lanReason(applied *ctl.Applied, m markers) string {
 	if applied == nil {
 		return m.lan
 	}
-	if i := slices.Index(applied.Argv, "+sv_lan"); i >= 0 && i+1 < len(applied.Argv) && isOn(applied.Argv[i+1]) {
+	if i := slices.Index(applied.Argv, "+sv_lan"); i >= 0 && i+1 < len(applied.Argv) && servercfg.IsOn(applied.Argv[i+1]) {
 		return "its arguments set sv_lan 1"
 	}
 	if applied.Layer != "" {
 		cfg, err := readLayer(h.path(filepath.FromSlash(applied.Layer)))
-		if err == nil && isOn(cfg.Last("sv_lan")) {
+		if err == nil && servercfg.IsOn(cfg.Last("sv_lan")) {
 			return "its config sets sv_lan 1"
 		}
 	}
 	return m.lan
 }
 
-func isOn(value string) bool {
-	n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-	return err == nil && n != 0
-}
-
 // sayReach puts into a status what the game's connection to Steam means.
 func (h *Host) sayReach(st *ctl.Status, m markers) {
-	if gradeOrder[m.grade] < gradeOrder[ctl.GradeRCON] {
+	if gradeOrder[m.grade] < gradeOrder[ctl.GradeRCON] || m.steam {
 		return
 	}
 	if lan := h.lanReason(st.Applied, m); lan != "" {

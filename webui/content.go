@@ -32,6 +32,9 @@ type Content interface {
 	// present size; generated ones with their password masked. What is no file is
 	// fs.ErrInvalid, what may not be read fs.ErrPermission.
 	OpenSeen(instance string, spec ctl.Spec, path string) (File, error)
+	// Advice says what of a spec the game would not take as it is written, and what of
+	// it the host refuses. A spec that is not whole yet is judged as far as it goes.
+	Advice(spec ctl.Spec) []ctl.Notice
 	// Image opens the picture of a workshop item, and says what type it is.
 	Image(item string) (f File, contentType string, err error)
 	// Recipes lists the shipped recipes.

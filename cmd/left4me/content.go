@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"left4me/hostops/advice"
 	"left4me/hostops/ctl"
 	"left4me/hostops/gamefiles"
 	"left4me/hostops/overlay"
@@ -60,6 +61,11 @@ func (c content) OpenUpload(upload string) (webui.File, error) { return c.Store.
 // ServerCfg implements webui.Content.
 func (c content) ServerCfg(spec ctl.Spec) (string, []string, error) {
 	return servercfg.Preview(spec, c.cfg)
+}
+
+// Advice implements webui.Content.
+func (c content) Advice(spec ctl.Spec) []ctl.Notice {
+	return append(advice.Refused(spec.Arguments), advice.Of(spec, advice.Layers{Root: c.Root, Refs: spec.Overlays})...)
 }
 
 // Recipes implements webui.Content.

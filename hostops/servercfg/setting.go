@@ -2,6 +2,7 @@ package servercfg
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 )
 
@@ -33,4 +34,11 @@ func Last(text, variable string) string {
 		}
 	}
 	return value
+}
+
+// IsOn says whether the engine takes a variable's value for switched on: a number
+// that is not zero.
+func IsOn(value string) bool {
+	n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+	return err == nil && n != 0
 }

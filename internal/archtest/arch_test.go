@@ -22,7 +22,7 @@ var mayImport = map[string]string{
 	"jobs/worker":       "jobs models hostops/ctl",
 	"webui":             "hostops/ctl jobs models", // ctl is words only: what a version, a finding and a campaign are
 
-	"hostops":                      "hostops/a2s hostops/archive hostops/ctl hostops/gate hostops/keyvalues hostops/overlay hostops/profiles hostops/rcon hostops/recipes hostops/sandbox hostops/servercfg hostops/steam hostops/supervisor hostops/vpk hostops/workshop overlayhelper",
+	"hostops":                      "hostops/a2s hostops/advice hostops/archive hostops/ctl hostops/gate hostops/keyvalues hostops/overlay hostops/profiles hostops/rcon hostops/recipes hostops/sandbox hostops/servercfg hostops/steam hostops/supervisor hostops/vpk hostops/workshop overlayhelper",
 	"hostops/ctl":                  "",
 	"hostops/a2s":                  "",
 	"hostops/keyvalues":            "",
@@ -34,6 +34,7 @@ var mayImport = map[string]string{
 	"hostops/archive":              "hostops/charset",
 	"hostops/overlay":              "hostops/ctl hostops/servercfg",
 	"hostops/servercfg":            "hostops/ctl",
+	"hostops/advice":               "hostops/ctl hostops/servercfg",
 	"hostops/gamefiles":            "hostops/ctl hostops/overlay hostops/servercfg",
 	"hostops/confine":              "",
 	"hostops/units":                "hostops/ctl",
@@ -60,7 +61,7 @@ var mayImport = map[string]string{
 	"internal/testenv":  "internal/embedded models",
 	"internal/e2e":      "",
 
-	"cmd/left4me":         "hostops/ctl hostops/gamefiles hostops/overlay hostops/privilege hostops/recipes hostops/servercfg internal/embedded jobs jobs/worker models webui",
+	"cmd/left4me":         "hostops/advice hostops/ctl hostops/gamefiles hostops/overlay hostops/privilege hostops/recipes hostops/servercfg internal/embedded jobs jobs/worker models webui",
 	"cmd/l4d2ctl":         "hostops hostops/ctl hostops/fetch hostops/gate hostops/privilege hostops/sandbox hostops/steam hostops/supervisor hostops/vpk",
 	"cmd/left4me-overlay": "overlayhelper overlayhelper/mount",
 	"cmd/steamsim":        "steamsim",

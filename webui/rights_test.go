@@ -57,8 +57,11 @@ func TestRights(t *testing.T) {
 		"GET /servers":                                   users,
 		"GET /servers/new":                               users,
 		"POST /servers":                                  {to, wrong, wrong, wrong},
-		"POST /servers/act":                             {to, wrong, wrong, wrong}, // nothing was chosen
+		"POST /servers/act":                              {to, wrong, wrong, wrong}, // nothing was chosen
 		"GET /servers/:instance":                         owners,
+		"GET /servers/:instance/files":                   {to, 503, none, none}, // the site of this test sees no files
+		"GET /servers/:instance/files/text":              {to, 503, none, none},
+		"GET /servers/:instance/files/download":          {to, 503, none, none},
 		"GET /servers/:instance/jobs":                    owners,
 		"GET /servers/:instance/settings":                owners,
 		"POST /servers/:instance":                        {to, wrong, none, none},

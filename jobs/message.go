@@ -60,6 +60,9 @@ func TopicJobs(userID string) string { return "jobs:" + userID }
 // TopicGame is the installation and the host it is on.
 func TopicGame() string { return "game" }
 
+// TopicPlayers says that Steam told something of players, on whatever server.
+func TopicPlayers() string { return "players" }
+
 // TopicOverlay is one overlay: its row, versions, items, draft and jobs.
 func TopicOverlay(id int64) string { return "overlay:" + strconv.FormatInt(id, 10) }
 

@@ -112,7 +112,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 	}
 	var side sync.WaitGroup
-	for _, run := range []func(context.Context){w.sweep, w.observe, w.tailConsoles, w.tellGames, w.listen} {
+	for _, run := range []func(context.Context){w.sweep, w.observe, w.tailConsoles, w.tellGames, w.askProfiles, w.listen} {
 		side.Go(func() { run(ctx) })
 	}
 	<-ctx.Done()

@@ -151,7 +151,7 @@ func TestStatusOfAFailureNamesTheCause(t *testing.T) {
 	}
 	w := &watcher{h: h, name: "friday"}
 	for range 2 {
-		if st, ok := w.look(t.Context()); !ok || st.Message != want {
+		if st := w.look(t.Context()); st.Message != want {
 			t.Errorf("watch says %q", st.Message)
 		}
 	}

@@ -2,6 +2,7 @@ package hostops
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -87,6 +88,12 @@ func (f *fakeSupervisor) Status(_ context.Context, name string) (supervisor.Inst
 		return i, nil
 	}
 	return supervisor.Instance{State: ctl.ServerStopped}, nil
+}
+
+func (f *fakeSupervisor) Stamp(name string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return fmt.Sprintf("%+v", f.games[name])
 }
 
 func (f *fakeSupervisor) Purge(context.Context, string) error { return nil }

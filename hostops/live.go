@@ -3,7 +3,9 @@ package hostops
 import (
 	"context"
 	"net"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"left4me/hostops/a2s"
@@ -43,6 +45,33 @@ func query(ctx context.Context, port int) (*ctl.Live, error) {
 		Bots:     info.Bots,
 		Max:      info.MaxPlayers,
 	}, nil
+}
+
+// gameModeForm is the form of the game's modes, such as coop or mutation12.
+var gameModeForm = regexp.MustCompile(`^[a-z0-9_]{1,20}$`)
+
+// difficulties are the values of z_difficulty.
+var difficulties = []string{"Easy", "Normal", "Hard", "Impossible"}
+
+// playing asks for mode and difficulty, which are among the public cvars that A2S
+// tells although the console hides the first. What is not told, or has no such
+// value, is "".
+func playing(ctx context.Context, port int) (mode, difficulty string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	rules, err := a2s.Rules(ctx, onPort(queryHost, port))
+	if err != nil {
+		return "", "", err
+	}
+	if m := rules["mp_gamemode"]; gameModeForm.MatchString(m) {
+		mode = m
+	}
+	for _, d := range difficulties {
+		if strings.EqualFold(rules["z_difficulty"], d) {
+			difficulty = d
+		}
+	}
+	return mode, difficulty, nil
 }
 
 // console asks the game by RCON. Errors: rcon.ErrAuth must not be followed by

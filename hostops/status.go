@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -26,14 +25,11 @@ func (h *Host) Status(ctx context.Context, name string) (ctl.Status, error) {
 	if err != nil {
 		return st, err
 	}
-	switch st.State {
-	case ctl.ServerStarting, ctl.ServerRunning:
-		if inst.PID != 0 { // else it waits for its restart, and the log is of the run that ended
-			h.probe(ctx, &st, inst)
-		}
-	case ctl.ServerFailed:
-		h.sayWhy(ctx, &st, inst)
+	up := st.State == ctl.ServerStarting || st.State == ctl.ServerRunning
+	if up && inst.PID != 0 { // else it waits for its restart, and the log is of the run that ended
+		h.probe(ctx, &st, inst)
 	}
+	new(crash).explain(ctx, h, &st, inst)
 	return st, nil
 }
 
@@ -74,6 +70,7 @@ func (h *Host) seen(ctx context.Context, name string) (ctl.Status, supervisor.In
 	}
 	st.State, st.Since, st.Message = inst.State, inst.Since, inst.Message
 	st.PID, st.Restarts, st.Exit, st.Applied, st.Memory = inst.PID, inst.Restarts, inst.Exit, inst.Applied, inst.Memory
+	st.Lost = inst.Lost
 	st.Port = spec.Port
 	if up(inst) && inst.Applied != nil {
 		st.Port = portOf(inst.Applied.Argv, st.Port)
@@ -119,43 +116,19 @@ func (h *Host) probe(ctx context.Context, st *ctl.Status, inst supervisor.Instan
 			m.raise(ctl.GradeMap)
 		}
 	}
+	if live != nil {
+		live.Mode, live.Difficulty, _ = playing(ctx, st.Port) // an extra: without it they are not told
+	}
 	st.Live = live
 	h.settle(st, inst, m)
-}
-
-// newestRun is how many lines are looked through for the reason of a failure.
-const newestRun = 400
-
-// bannerLine is the first that the game prints.
-const bannerLine = "#Using breakpad minidump system"
-
-// sayWhy completes the message of a failed game by the cause that its log or its
-// files show.
-func (h *Host) sayWhy(ctx context.Context, st *ctl.Status, inst supervisor.Instance) {
-	var m markers
-	err := h.Supervisor.Logs(ctx, st.Name, supervisor.LogOptions{Lines: newestRun}, func(l supervisor.LogLine) error {
-		if strings.HasPrefix(l.Text, bannerLine) {
-			m = markers{}
-		}
-		m.take(l.Text)
-		return nil
-	})
-	if err != nil {
-		return // the supervisor's own message stands
-	}
-	if c := h.diagnose(st.Name, inst, m); c != nil {
-		st.Message = strings.TrimSpace(st.Message + " " + sentenceOf(c.sentence))
-	}
-}
-
-// sentenceOf makes a sentence of a clause.
-func sentenceOf(clause string) string {
-	return strings.ToUpper(clause[:1]) + clause[1:] + "."
 }
 
 // stuckAfter is how long a game may stand before its first map until its status
 // says so. Big campaigns take this long on slow disks.
 const stuckAfter = 45 * time.Second
+
+// slowAfter is the same for a game that has not even mounted its add-ons.
+const slowAfter = 2 * time.Minute
 
 // settle puts grade, state and message together.
 func (h *Host) settle(st *ctl.Status, inst supervisor.Instance, m markers) {
@@ -171,6 +144,8 @@ func (h *Host) settle(st *ctl.Status, inst supervisor.Instance, m markers) {
 		st.State = ctl.ServerRunning
 	} else if m.hibernated && !m.loaded && time.Since(inst.Since) > stuckAfter && st.Message == "" {
 		st.Message = sentenceOf(h.stuckBefore(st.Name, inst, m))
+	} else if !m.loaded && time.Since(inst.Since) > slowAfter && st.Message == "" {
+		st.Message = "Its process runs for more than two minutes and has not begun to load a map. Its log shows how far it came."
 	}
 	h.sayReach(st, m)
 }

@@ -13,16 +13,21 @@ import (
 	"left4me/hostops/supervisor"
 )
 
-// The pace of watching. A process is looked at often, because that is cheap; the
-// game is asked seldom, because it answers only a few queries a second to all.
+// The pace of watching. Whether a process lives is looked at often, because that is
+// cheap; the game is asked seldom, because it answers only a few queries a second to
+// all, and a fifty of them must not cost a host what a player needs.
 const (
 	watchTick    = time.Second
 	watchQuery   = 5 * time.Second        // between A2S queries of one game
 	watchStart   = time.Second            // while it starts
-	watchConsole = time.Minute            // between RCON calls while people play: one may have replaced another
-	watchBeat    = 15 * time.Second       // a sign of life, whatever happens
+	watchConsole = time.Minute            // between RCON calls while it is awake: of people, one may have replaced another
+	watchIdle    = 5 * time.Minute        // while it sleeps: it may have lost Steam
+	watchRules   = time.Minute            // between looks at mode and difficulty while people play
+	watchLog     = 30 * time.Second       // between looks at the log of one that Steam does not answer
+	watchBeat    = 15 * time.Second       // a whole look and a sign of life, whatever happens
 	watchJitter  = 500 * time.Millisecond // so that games are not asked in step
 	watchMisses  = 3                      // lost replies before a game counts as not answering
+	hungAfter    = 45 * time.Second       // of silence; the change to a big map takes less
 )
 
 // Watch emits what is installed and the state of every known server now, at each
@@ -74,20 +79,24 @@ type watcher struct {
 	name  string
 	slots chan struct{} // shared: how many games are asked at once
 
-	told   string // what was said last, without what changes all the time
-	toldAt time.Time
+	told     string // what was said last, without what changes all the time
+	toldAt   time.Time
+	restless bool // the next tick may find something new although nothing shows it
 
-	failedAt time.Time // the failure that why explains
-	why      string
+	base baseLook // what is known without asking the game
+	end  crash    // how it last ended by itself
 
 	current runID  // the process that the rest belongs to
 	stuck   string // why it does not come to its first map, when that was found out
 	stuckAt time.Time
 	seen    markers
 	live    *ctl.Live
-	misses  int
+	public  bool      // Steam told its address once
+	misses  int       // lost replies in a row
+	silent  time.Time // since when, if any
 	retryAt time.Time // RCON refused the password: not tried again before
 	queryAt time.Time
+	rulesAt time.Time
 	rconAt  time.Time
 	readAt  time.Time
 }
@@ -99,18 +108,20 @@ type runID struct {
 }
 
 func (w *watcher) run(ctx context.Context) {
+	defer w.base.close()
 	tick := time.NewTicker(watchTick)
 	defer tick.Stop()
 	for {
-		st, ok := w.look(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if ok {
+		if w.due() {
+			st := w.look(ctx)
+			if ctx.Err() != nil {
+				return
+			}
 			w.tell(st)
 			if st.State == ctl.ServerAbsent {
 				return
 			}
+			w.restless = w.misses > 0 || st.State == ctl.ServerStarting
 		}
 		select {
 		case <-ctx.Done():
@@ -120,19 +131,25 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-// look is the server's status; not ok when nothing could be learned.
-func (w *watcher) look(ctx context.Context) (ctl.Status, bool) {
-	st, inst, err := w.h.seen(ctx, w.name)
-	if err != nil {
-		return ctl.Status{Name: w.name, State: ctl.ServerUnknown, Since: now(), Message: err.Error()}, true
+// due says whether a look could find anything new.
+func (w *watcher) due() bool {
+	asked := w.current != runID{} && !time.Now().Before(w.queryAt)
+	return asked || w.restless || w.base.due(w.h, w.name)
+}
+
+// look is the server's status.
+func (w *watcher) look(ctx context.Context) ctl.Status {
+	if err := w.base.renew(ctx, w.h, w.name); err != nil {
+		return ctl.Status{Name: w.name, State: ctl.ServerUnknown, Since: now(), Message: err.Error()}
 	}
+	st, inst := w.base.st, w.base.inst
+	w.end.explain(ctx, w.h, &st, inst)
 	if st.State != ctl.ServerStarting && st.State != ctl.ServerRunning || inst.PID == 0 { // waiting for its restart
 		w.current = runID{}
-		w.explain(ctx, &st, inst)
-		return st, true
+		return st
 	}
 	if id := (runID{inst.PID, inst.Since.UnixNano()}); id != w.current {
-		*w = watcher{h: w.h, name: w.name, slots: w.slots, told: w.told, toldAt: w.toldAt, current: id}
+		*w = watcher{h: w.h, name: w.name, slots: w.slots, told: w.told, toldAt: w.toldAt, base: w.base, end: w.end, current: id}
 		w.seen.grade = ctl.GradeProcess
 	}
 	w.ask(ctx, st.Port, inst)
@@ -144,56 +161,73 @@ func (w *watcher) look(ctx context.Context) (ctl.Status, bool) {
 	if st.State == ctl.ServerStarting && st.Message != w.stuck {
 		w.stuck, w.stuckAt = st.Message, time.Now()
 	}
-	return st, true
+	if w.hung() {
+		st.Hung, st.Message = true, hungMessage
+	}
+	return st
 }
 
-// explain looks once for the reason of a failure.
-func (w *watcher) explain(ctx context.Context, st *ctl.Status, inst supervisor.Instance) {
-	if st.State != ctl.ServerFailed {
-		return
-	}
-	if !w.failedAt.Equal(inst.Since) {
-		w.h.sayWhy(ctx, st, inst)
-		w.failedAt, w.why = inst.Since, st.Message
-	}
-	st.Message = w.why
+const hungMessage = "Its process runs, but the game has answered nothing for more than 45 seconds. Look at its log, and restart it if that lasts."
+
+// hung says that the game is silent although it had come to its first map.
+func (w *watcher) hung() bool {
+	return w.misses >= watchMisses && time.Since(w.silent) > hungAfter && gradeOrder[w.seen.grade] >= gradeOrder[ctl.GradeMap]
 }
 
 // ask does what is due: the log while it starts, A2S now and then, RCON when
 // players came or went, A2S is silent, or for names after a while.
 func (w *watcher) ask(ctx context.Context, port int, inst supervisor.Instance) {
+	w.readLog(ctx, inst)
 	t := time.Now()
-	if gradeOrder[w.seen.grade] < gradeOrder[ctl.GradeRCON] || (!w.seen.steam && t.Sub(w.readAt) > watchQuery) {
-		w.readAt = t
-		if m, err := w.h.readMarkers(ctx, w.name, inst.Since.Add(-sinceSlack)); err == nil {
-			m.raise(w.seen.grade)
-			w.seen = m
-		}
-	}
 	if t.Before(w.queryAt) {
 		return
 	}
 	w.slots <- struct{}{}
 	defer func() { <-w.slots }()
 	pause := watchQuery
-	if gradeOrder[w.seen.grade] < gradeOrder[ctl.GradeRCON] {
+	if gradeOrder[w.seen.grade] < gradeOrder[ctl.GradeRCON] && time.Since(inst.Since) < settledAfter {
 		pause = watchStart
 	}
 	w.queryAt = t.Add(pause + rand.N(watchJitter) - watchJitter/2)
 	live, err := query(ctx, port)
-	switch {
-	case err != nil:
-		w.misses++
-	case w.changed(live):
-		w.misses, w.rconAt = 0, time.Time{}
-	default:
+	if err != nil {
+		w.miss()
+	} else {
+		if w.changed(live) {
+			w.rconAt = time.Time{}
+		}
 		w.misses = 0
-	}
-	if err == nil {
 		w.seen.raise(ctl.GradeMap)
 		w.keep(live)
+		w.rules(ctx, port)
 	}
 	w.console(ctx, port, inst)
+}
+
+// readLog looks for the lines that tell how far it is: each second until it answers,
+// and seldom when it does not come to Steam.
+func (w *watcher) readLog(ctx context.Context, inst supervisor.Instance) {
+	pause := time.Duration(0)
+	switch starting := gradeOrder[w.seen.grade] < gradeOrder[ctl.GradeRCON]; {
+	case !starting && (w.public || w.seen.steam && !w.seen.lost): // RCON tells from now on
+		return
+	case !starting, time.Since(inst.Since) > settledAfter:
+		pause = watchLog
+	}
+	if time.Since(w.readAt) < pause {
+		return
+	}
+	w.readAt = time.Now()
+	if m, err := w.h.readMarkers(ctx, w.name, inst.Since.Add(-sinceSlack)); err == nil {
+		m.raise(w.seen.grade)
+		w.seen = m
+	}
+}
+
+func (w *watcher) miss() {
+	if w.misses++; w.misses == 1 {
+		w.silent = time.Now()
+	}
 }
 
 // changed reports whether the A2S answer differs in what RCON knows better.
@@ -201,32 +235,70 @@ func (w *watcher) changed(live *ctl.Live) bool {
 	return w.live == nil || live.Map != w.live.Map || live.Players != w.live.Players || live.Bots != w.live.Bots
 }
 
-// keep takes an A2S answer over without forgetting what only RCON tells.
+// keep takes an A2S answer over without forgetting what only others tell.
 func (w *watcher) keep(live *ctl.Live) {
-	if w.live != nil {
-		live.Names, live.Hibernating, live.Public = w.live.Names, w.live.Hibernating, w.live.Public
+	if old := w.live; old != nil {
+		live.Names, live.NamesAt, live.Public = old.Names, old.NamesAt, old.Public
+		live.Mode, live.Difficulty = old.Mode, old.Difficulty
+		live.Hibernating = old.Hibernating && live.Players == 0
+		if live.Map != old.Map {
+			w.rulesAt = time.Time{}
+		}
 	}
 	w.live = live
 }
 
+// rules asks for mode and difficulty: after a change of map, and now and then.
+func (w *watcher) rules(ctx context.Context, port int) {
+	pause := watchRules
+	if w.live.Players == 0 {
+		pause = watchIdle
+	}
+	if time.Since(w.rulesAt) < pause {
+		return
+	}
+	w.rulesAt = time.Now()
+	if mode, difficulty, err := playing(ctx, port); err == nil {
+		w.live.Mode, w.live.Difficulty = mode, difficulty
+	}
+}
+
 func (w *watcher) console(ctx context.Context, port int, inst supervisor.Instance) {
-	silent := w.misses > 0
-	played := w.live != nil && w.live.Players > 0
-	due := w.rconAt.IsZero() || silent || (played && time.Since(w.rconAt) > watchConsole)
-	if !due || !w.seen.executed || time.Now().Before(w.retryAt) || w.h.rconRefused(w.name, inst) {
+	if !w.consoleDue() || !w.seen.executed || time.Now().Before(w.retryAt) || w.h.rconRefused(w.name, inst) {
 		w.forget()
 		return
 	}
 	live, err := console(ctx, port, w.h.gamePassword(w.name, inst))
 	switch {
 	case err == nil:
+		if w.live != nil {
+			live.Mode, live.Difficulty = w.live.Mode, w.live.Difficulty
+		}
 		w.rconAt, w.misses, w.live = time.Now(), 0, live
 		w.seen.raise(ctl.GradeRCON)
+		w.reach(live.Public != "")
 	case errors.Is(err, rcon.ErrAuth):
 		w.retryAt = time.Now().Add(refusedAfter)
 		w.h.noteRefused(w.name, inst)
 	}
 	w.forget()
+}
+
+func (w *watcher) consoleDue() bool {
+	asleep := w.live != nil && w.live.Hibernating
+	since := time.Since(w.rconAt)
+	return w.misses > 0 || since > watchIdle || (since > watchConsole && !asleep)
+}
+
+// reach notes whether Steam knows the game's address. A game that had one and has
+// none has lost its connection, which it may do after a long sleep.
+func (w *watcher) reach(public bool) {
+	switch {
+	case public:
+		w.public, w.seen.steam, w.seen.lost = true, true, false
+	case w.public:
+		w.seen.steam, w.seen.lost = false, true
+	}
 }
 
 // forget drops what the game said once it has been silent for a while. The
@@ -249,16 +321,16 @@ func (w *watcher) tell(st ctl.Status) {
 
 // essenceOf leaves out what changes with every look.
 func essenceOf(st ctl.Status) string {
-	st.Memory = 0
+	st.Memory, st.CPU = 0, 0
 	if st.State == ctl.ServerAbsent || st.State == ctl.ServerUnknown {
 		st.Since = time.Time{}
 	}
 	if st.Live != nil {
 		live := *st.Live
-		live.At = time.Time{}
+		live.At, live.NamesAt = time.Time{}, time.Time{}
 		live.Names = append([]ctl.Player(nil), live.Names...)
 		for i := range live.Names {
-			live.Names[i].Connected, live.Names[i].Ping = 0, 0
+			live.Names[i].Connected, live.Names[i].Ping, live.Names[i].Loss = 0, 0, 0
 		}
 		st.Live = &live
 	}

@@ -45,7 +45,8 @@ type Status struct {
 	Live     *Live       `json:"live,omitempty"`     // what the game says, absent when it does not answer
 	Memory   int64       `json:"memory,omitempty"`   // bytes resident, whole instance
 	CPU      int         `json:"cpu,omitempty"`      // thousandths of a core, whole instance, since the look before; only watch has one
-	BootedAt time.Time   `json:"booted_at,omitzero"` // when the host was booted
+	Hung     bool        `json:"hung,omitempty"`     // its process is there and the game answers nothing; only watch looks long enough
+	Lost     bool        `json:"lost,omitempty"`     // it is down since the host was booted or its keeper was killed, which is not its game's fault
 }
 
 // Exit is how the game process ended.
@@ -53,6 +54,7 @@ type Exit struct {
 	At     time.Time `json:"at"`
 	Code   int       `json:"code"`             // exit code; 128+signal when a signal ended it
 	Signal string    `json:"signal,omitempty"` // such as SIGSEGV
+	Cause  string    `json:"cause,omitempty"`  // one sentence, where the log or the files tell it of a game that runs again
 }
 
 // Applied records what a start used: it may differ from what the next one would.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -264,6 +265,11 @@ func (r *Rootless) open(name string) (*runDir, error) {
 	return openRun(root, name)
 }
 
+// Stamp implements Supervisor. The keeper records each state that lasts.
+func (r *Rootless) Stamp(name string) string {
+	return stampOf(filepath.Join(r.Root, "runtime", name, fileRecord))
+}
+
 // Status implements Supervisor. An instance that never ran is stopped.
 func (r *Rootless) Status(ctx context.Context, name string) (Instance, error) {
 	run, err := r.open(name)
@@ -285,10 +291,14 @@ func (r *Rootless) Status(ctx context.Context, name string) (Instance, error) {
 		a, err := run.ask(ctx, "status")
 		if err == nil {
 			_ = a.close() // a process descriptor; nothing can be lost
-			return Instance{
+			i := Instance{
 				State: a.State, Since: a.Since, PID: a.gamePID, Restarts: a.Restarts,
-				Exit: a.Exit, Applied: a.Applied, Message: a.Message, Memory: a.Memory,
-			}, nil
+				Exit: a.Exit, Applied: a.Applied, Message: a.Message, Memory: a.Memory, CPU: a.CPU,
+			}
+			if i.Memory == 0 && i.PID != 0 { // it has no /proc of its own
+				i.Memory, i.CPU = processUse(i.PID)
+			}
+			return i, nil
 		}
 		if a != nil { // it listens but does not answer
 			_ = a.close()
@@ -327,13 +337,13 @@ func (d *runDir) statusOfDead() (Instance, error) {
 	case rec.State == ctl.ServerStopping:
 		i.State, i.Message = ctl.ServerStopped, "The keeper was killed while the server was stopping."
 	case rec.live() && rec.BootID != bootID():
-		i.State, i.Applied = ctl.ServerFailed, rec.Applied
+		i.State, i.Applied, i.Lost = ctl.ServerFailed, rec.Applied, true
 		i.Message = "The machine was restarted while this server ran; start it again."
 	case rec.live():
-		i.State, i.Applied, i.Since = ctl.ServerFailed, rec.Applied, d.lastSign(rec.Since)
+		i.State, i.Applied, i.Since, i.Lost = ctl.ServerFailed, rec.Applied, d.lastSign(rec.Since), true
 		i.Message = "The keeper was killed; the game and its mounts went with it. Start the server again."
 	case rec.State == ctl.ServerFailed:
-		i.Applied = rec.Applied
+		i.Applied, i.Lost = rec.Applied, rec.BootID != bootID()
 	}
 	return i, nil
 }

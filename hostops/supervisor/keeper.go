@@ -229,6 +229,7 @@ func (k *keeper) runOnce(first bool) (ctl.Exit, error) {
 	case ws = <-g.exited:
 	case <-k.stop:
 		k.set(func(r *record) { r.State, r.Since, r.Message = ctl.ServerStopping, time.Now().UTC(), "" })
+		k.save()
 		ws = g.end(k.o.StopGrace, k.log.note)
 	}
 	exit := exitOf(ws)
@@ -305,7 +306,7 @@ func (k *keeper) answer(c net.Conn) {
 	s := wireStatus{record: k.now, Grace: k.o.StopGrace.Milliseconds()}
 	g := k.game
 	k.mu.Unlock()
-	s.Memory = namespaceMemory()
+	s.Memory, s.CPU = namespaceUse()
 	var rights []byte
 	if g != nil && g.pidfd >= 0 {
 		rights = unix.UnixRights(g.pidfd)
@@ -315,28 +316,4 @@ func (k *keeper) answer(c net.Conn) {
 		return
 	}
 	_, _, _ = u.WriteMsgUnix(encodeLine(s), rights, nil) // whoever asked has gone; nothing to tell
-}
-
-// namespaceMemory is the resident memory of every process here, in bytes. It
-// needs the namespace's own /proc; without one it is 0, unknown.
-func namespaceMemory() int64 {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return 0
-	}
-	var pages int64
-	for _, e := range entries {
-		if _, err := strconv.Atoi(e.Name()); err != nil {
-			continue
-		}
-		b, err := os.ReadFile("/proc/" + e.Name() + "/statm")
-		if err != nil {
-			continue // it ended just now
-		}
-		var size, resident int64
-		if _, err := fmt.Sscan(string(b), &size, &resident); err == nil {
-			pages += resident
-		}
-	}
-	return pages * int64(os.Getpagesize())
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -170,8 +171,9 @@ func listen(run *runDir) (int, error) {
 // wireStatus is the keeper's answer to "status", one JSON object per line.
 type wireStatus struct {
 	record
-	Memory int64 `json:"memory,omitempty"`
-	Grace  int64 `json:"grace_ms,omitempty"` // answer to "stop": how long it may take
+	Memory int64         `json:"memory,omitempty"`
+	CPU    time.Duration `json:"cpu_ns,omitempty"`
+	Grace  int64         `json:"grace_ms,omitempty"` // answer to "stop": how long it may take
 }
 
 // wireRequest is what the keeper is asked: one JSON object per line.

@@ -10,6 +10,8 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"os"
+	"syscall"
 	"time"
 
 	"left4me/hostops/ctl"
@@ -51,6 +53,12 @@ type Instance struct {
 	Applied  *ctl.Applied // of the running or failed game, nil when stopped
 	Message  string       // one sentence: why it is so; may be empty
 	Memory   int64        // bytes resident of all its processes; 0 when unknown
+	// CPU is the processor time of all its processes since some beginning that stays
+	// as long as PID does; 0 when unknown.
+	CPU time.Duration
+	// Lost says that it is down because the machine was booted, or because what looked
+	// after it was killed: not, or not only, because of its game.
+	Lost bool
 }
 
 // LogOptions selects lines of an instance's console log.
@@ -77,12 +85,28 @@ type Supervisor interface {
 	Stop(ctx context.Context, name string) error
 	// Status never blocks on the game.
 	Status(ctx context.Context, name string) (Instance, error)
+	// Stamp is a cheap sign of an instance: it changes with every state that is
+	// recorded. That the game's process ended may not show in it.
+	Stamp(name string) string
 	// Logs calls each for every selected line in order, across restarts of the
 	// game, and returns each's error if it returns one.
 	Logs(ctx context.Context, name string, o LogOptions, each func(LogLine) error) error
 	// Purge removes what the instance wrote (its upper layer, log and state). It
 	// refuses with ctl.ErrInUse while the instance runs; a missing one is success.
 	Purge(ctx context.Context, name string) error
+}
+
+// stampOf is a file's sign: another after it was replaced, "" while there is none.
+func stampOf(path string) string {
+	fi, err := os.Lstat(path)
+	if err != nil {
+		return ""
+	}
+	inode := uint64(0)
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		inode = st.Ino
+	}
+	return fmt.Sprint(inode, fi.Size(), fi.ModTime().UnixNano())
 }
 
 // inWords is a span for people: whole minutes as such, anything else in seconds.

@@ -258,6 +258,11 @@ func (s *Systemd) purge(ctx context.Context, b *units.Bus, name string) error {
 	return fail(ctl.ErrInternal, "what the server wrote could not be removed (%s): %s", result, said)
 }
 
+// Stamp implements Supervisor. What systemctl does by itself is not in the record.
+func (s *Systemd) Stamp(name string) string {
+	return stampOf(filepath.Join(string(s.dir(name)), fileUnit))
+}
+
 // Status implements Supervisor.
 func (s *Systemd) Status(ctx context.Context, name string) (Instance, error) {
 	if err := ctl.CheckName(name); err != nil {
@@ -304,8 +309,10 @@ func (u unitState) instance(r unitRecord) (Instance, bool) {
 		i.State = ctl.ServerStarting
 	case u.active == unitActive, u.active == unitReloading:
 		i.State, i.PID = ctl.ServerRunning, gameOf(u.pid)
-		if i.Memory = u.memory; i.Memory == 0 {
-			i.Memory = residentOf(i.PID)
+		i.Memory, i.CPU = u.memory, u.cpu
+		if memory, cpu := int64(0), time.Duration(0); i.Memory == 0 || i.CPU == 0 { // not counted here
+			memory, cpu = processUse(i.PID)
+			i.Memory, i.CPU = max(i.Memory, memory), max(i.CPU, cpu)
 		}
 	case u.active == unitDeactivating:
 		i.State, i.PID = ctl.ServerStopping, gameOf(u.pid)
@@ -325,9 +332,10 @@ func (s *Systemd) atRest(ctx context.Context, name string, r unitRecord) Instanc
 	case r.State == "": // never started
 		return Instance{State: ctl.ServerStopped}
 	case !r.live():
+		i.Lost = r.State == ctl.ServerFailed && r.BootID != bootID()
 		return i
 	case r.BootID != bootID():
-		i.State, i.Message = ctl.ServerFailed, "The machine was restarted while the server was up."
+		i.State, i.Message, i.Lost = ctl.ServerFailed, "The machine was restarted while the server was up.", true
 		return i
 	case r.State == ctl.ServerStarting && time.Since(r.Since) < startTimeout:
 		return i

@@ -26,6 +26,7 @@ type unitState struct {
 	pid, restarts             int
 	code, exitStatus          int // of the last main process: CLD_EXITED and so on, and its status
 	memory                    int64
+	cpu                       time.Duration
 	burst                     int
 	interval, delay           time.Duration
 	helper                    *ctl.Exit // how the ExecStartPre line ended, nil when it succeeded
@@ -83,6 +84,9 @@ func newUnitState(p map[string]dbus.Variant) unitState {
 	}
 	if n := number("MemoryCurrent"); n < math.MaxInt64 { // all ones: not counted here
 		u.memory = int64(n)
+	}
+	if n := number("CPUUsageNSec"); n < math.MaxInt64 { // the same
+		u.cpu = time.Duration(n)
 	}
 	u.helper = failedCommand(p["ExecStartPre"].Value())
 	return u
@@ -155,20 +159,6 @@ func gameOf(main int) int {
 		}
 	}
 	return main
-}
-
-// residentOf is the resident memory of a process, for hosts where systemd does
-// not count a unit's memory; 0 when unknown.
-func residentOf(pid int) int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	var size, resident int64
-	if err != nil {
-		return 0
-	}
-	if _, err := fmt.Sscan(string(b), &size, &resident); err != nil {
-		return 0
-	}
-	return resident * int64(os.Getpagesize())
 }
 
 // gaveUp is why a unit is failed, as a sentence.

@@ -67,7 +67,7 @@ func TestClickToServer(t *testing.T) {
 	b.post("/signin", url.Values{"name": {"admin"}, "password": {password}})
 	b.post("/game/install", nil)
 	b.finished("the installation")
-	b.post("/blueprints", url.Values{"name": {"Versus"}, "config": {"sv_alltalk 1\r\n"}, "arguments": {`+map "c2m1_highway versus"`}})
+	b.post("/blueprints", url.Values{"name": {"Versus"}, "config": {"sv_alltalk 1\r\nlog on\r\n"}, "arguments": {`+map "c2m1_highway versus"`}})
 	blueprint := b.find("/servers/new", `<option value="([^"]+)"[^>]*>Versus`)
 	b.post("/servers", url.Values{"name": {"Friday"}, "port": {"27031"}, "blueprint": {blueprint}, "hostname": {"Friday night"}})
 	name := b.find("/servers", `/servers/(friday-[a-z0-9]{4})`)
@@ -86,8 +86,27 @@ func TestClickToServer(t *testing.T) {
 		page := b.get("/servers/" + name)
 		return strings.Contains(page, "Running") && strings.Contains(page, "c2m1_highway")
 	})
+	// The web app reads what the game wrote through the group, in its own unit's view,
+	// which began before the server was mounted.
+	logs := "/servers/" + name + "/files?path=left4dead2%2Flogs"
+	file := b.find(logs, `/files/download\?path=(left4dead2%2Flogs%2FL[^"]+\.log)`)
+	if text := b.get("/servers/" + name + "/files/download?path=" + file); !strings.Contains(text, "Log file started") {
+		t.Errorf("the log that the game wrote is %q", text)
+	}
+	if page := b.get(logs); strings.Contains(page, "lets nobody else") {
+		t.Errorf("the page of what the game wrote says:\n%s", page)
+	}
+	if all := b.get("/servers/" + name + "/files?path=left4dead2%2Fcfg&view=all"); !strings.Contains(all, "Made by left4me") {
+		t.Errorf("all files do not name the generated layer:\n%s", all)
+	}
+	sh(t, "systemctl", "restart", "left4me-web.service") // its view is made anew while the game is mounted
+	siteAnswers(t, b.client)
 	b.post("/servers/"+name+"/stop", nil)
 	b.finished("the stop")
+	b.post("/servers/"+name+"/start", nil) // refused if the web app still held the former mount
+	b.finished("another start")
+	b.post("/servers/"+name+"/stop", nil)
+	b.finished("another stop")
 	if st := status(t, name); st.State != ctl.ServerStopped {
 		t.Errorf("after the stop the host says %s", st.State)
 	}
@@ -113,15 +132,20 @@ func newBrowser(t testing.TB) *browser {
 		t.Fatal(err)
 	}
 	b := &browser{t: t, client: &http.Client{Jar: jar, Timeout: time.Minute}}
+	siteAnswers(t, b.client)
+	return b
+}
+
+func siteAnswers(t testing.TB, client *http.Client) {
+	t.Helper()
 	suitetest.Eventually(t, "the site answers", func() bool {
-		resp, err := b.client.Get(site + "/readyz")
+		resp, err := client.Get(site + "/readyz")
 		if err != nil {
 			return false
 		}
 		_ = resp.Body.Close() // the status is all that counts
 		return resp.StatusCode == http.StatusOK
 	})
-	return b
 }
 
 func (b *browser) post(path string, form url.Values) {

@@ -22,6 +22,7 @@ type feed struct {
 	topics []string // those of the last look
 	has    bool     // the page brought with it what the last look came to
 	log    follower // nil for none
+	prompt bool     // people wait for it: it is rendered as soon as it changes
 	watch  string   // the instance whose console must be watched, "" for none
 	// watched is when that was said last.
 	watched time.Time
@@ -85,6 +86,12 @@ func (s *Server) openFeed(ctx context.Context, u *models.User, host, name, after
 		return s.serversFeed(u, host, after), nil
 	case name == "blueprints":
 		return s.blueprintsFeed(u), nil
+	case name == "admin-health":
+		return s.adminHealthFeed(u), nil
+	case name == "admin-host":
+		return s.hostFeed(u), nil
+	case name == "admin-schedules":
+		return s.schedulesFeed(u), nil
 	case name == "game":
 		return s.gameFeed(u), nil
 	case name == "jobs:" || name == "jobs:unfinished":
@@ -93,6 +100,8 @@ func (s *Server) openFeed(ctx context.Context, u *models.User, host, name, after
 		return s.serverFeed(ctx, u, host, arg)
 	case kind == "server-now":
 		return s.serverNowFeed(ctx, u, host, arg)
+	case kind == "server-console":
+		return s.serverConsoleFeed(ctx, u, host, arg)
 	case kind == "server-jobs":
 		return s.serverJobsFeed(ctx, u, arg)
 	case kind == "console":
@@ -163,7 +172,7 @@ func (s *Server) blueprintsFeed(u *models.User) *feed {
 func (s *Server) gameFeed(u *models.User) *feed {
 	return &feed{render: func(ctx context.Context) ([]fragment, []string, error) {
 		v, err := s.gameCard(ctx, u)
-		return []fragment{v}, []string{jobs.TopicGame()}, err
+		return []fragment{v}, []string{jobs.TopicGame(), jobsTopic(u)}, err
 	}}
 }
 

@@ -26,7 +26,7 @@ type serverTab struct {
 
 // Tabs lists the tabs in their order.
 func (f serverFrame) Tabs() []serverTab {
-	list := []serverTab{{Word: "Log", Path: ""}, {Word: "Files", Path: "/files"}, {Word: "Jobs", Path: "/jobs"}, {Word: "Settings", Path: "/settings"}}
+	list := []serverTab{{Word: "Log", Path: ""}, {Word: "Console", Path: "/console"}, {Word: "Files", Path: "/files"}, {Word: "Jobs", Path: "/jobs"}, {Word: "Settings", Path: "/settings"}}
 	for i := range list {
 		list[i].Current = list[i].Path == f.Tab
 		list[i].Path = f.Head.Path() + list[i].Path

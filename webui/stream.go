@@ -173,12 +173,12 @@ func (st *stream) take(ctx context.Context, m jobs.Message) error {
 	return nil
 }
 
-// mark renders f soon: at once when nothing was rendered lately.
+// mark renders f soon: at once when nothing was rendered lately, or people wait.
 func (st *stream) mark(f *feed) {
 	if st.dirty == nil {
 		st.dirty = map[*feed]bool{}
 	}
-	if len(st.dirty) == 0 && time.Since(st.due) > renderEvery {
+	if f.prompt || len(st.dirty) == 0 && time.Since(st.due) > renderEvery {
 		st.due = time.Now()
 	} else if len(st.dirty) == 0 {
 		st.due = st.due.Add(renderEvery)

@@ -94,20 +94,20 @@ func escapeRoff(s string) string {
 
 func (m *roff) command(c *command) {
 	usage := c.path
-	for _, o := range c.flags {
-		if o.required {
-			usage += " --" + o.long + " " + o.value
-			if o.short != "" {
-				usage = strings.Replace(usage, "--"+o.long, "-"+o.short, 1)
-			}
-		}
-	}
 	for _, v := range c.values {
 		word := strings.ToUpper(v.name)
 		if v.optional {
 			word = "[" + word + "]"
 		}
-		usage = strings.Replace(usage, c.path, c.path+" "+word, 1)
+		usage += " " + word
+	}
+	for _, o := range c.flags {
+		switch {
+		case o.required && o.short != "":
+			usage += " -" + o.short + " " + o.value
+		case o.required:
+			usage += " --" + o.long + " " + o.value
+		}
 	}
 	m.line(".SS " + escapeRoff(usage))
 	m.text(c.help)

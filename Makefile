@@ -11,7 +11,7 @@ DESTDIR ?=
 TOOLS   := $(GO) tool -modfile=tools.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build install test test-system test-vm check bench screenshots deps deps-demo fmt clean docs
+.PHONY: help demo run build install test test-system test-vm check bench screenshots deps deps-demo fmt clean docs editor
 
 help: ## What can be done here
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ deps-demo:
 docs: ## Documents that are made from the programs: the manual page of l4d2ctl
 	$(GO) run ./cmd/l4d2ctl man > docs/l4d2ctl.1.new
 	mv docs/l4d2ctl.1.new docs/l4d2ctl.1
+
+editor: ## Bundle the text editor anew from webui/editor; needs Node.js
+	@./scripts/deps editor
+	cd webui/editor && npm ci --ignore-scripts && npm run build
 
 fmt: ## Format the Go code
 	$(TOOLS) gofumpt -w $$(git ls-files '*.go')

@@ -212,7 +212,7 @@ func (s *Server) showNewBlueprint(c *gin.Context, status int, f blueprintForm) e
 	if err != nil {
 		return err
 	}
-	l.Scripts = []string{"blueprint.js"}
+	l.Scripts = []string{"blueprint.js", "editor.js"}
 	return s.show(c, status, blueprintPage{Layout: l, Form: f})
 }
 
@@ -278,7 +278,7 @@ func (s *Server) renderBlueprint(c *gin.Context, status int, b *models.Blueprint
 	if err != nil {
 		return err
 	}
-	l.Scripts = []string{"blueprint.js"}
+	l.Scripts = []string{"blueprint.js", "editor.js"}
 	return s.show(c, status, blueprintPage{Layout: l, Form: f, Overlays: overlays, Linked: linked, Problem: problem})
 }
 

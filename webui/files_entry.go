@@ -55,6 +55,17 @@ func (p entryPage) Download() string {
 // In is the address of a folder.
 func (p entryPage) In(dir string) string { return folderPath(p.Path, dir) }
 
+// Mode is what the editor takes the text for.
+func (p entryPage) Mode() string {
+	switch strings.ToLower(path.Ext(p.Entry.Path)) {
+	case ".cfg":
+		return "cfg"
+	case ".sh":
+		return "shell"
+	}
+	return "text"
+}
+
 // Parent is the folder it lies in.
 func (p entryPage) Parent() string { return folderPath(p.Path, folderOf(p.Entry.Path)) }
 
@@ -98,6 +109,9 @@ func (s *Server) renderEntry(c *gin.Context, status int, o *models.Overlay, at s
 	}
 	if p.Layout, err = s.layout(c, p.Entry.Name, "overlays"); err != nil {
 		return err
+	}
+	if p.Editable {
+		p.Layout.Scripts = []string{"editor.js"}
 	}
 	change(&p)
 	return s.show(c, status, p)

@@ -63,6 +63,14 @@ func (b *tab) look(name string) {
 	b.paint("")
 }
 
+// snap takes a picture of what would not outlive a change of size.
+func (b *tab) snap(name string) {
+	b.t.Helper()
+	if dir := pictures(b.t); dir != "" {
+		b.shoot(filepath.Join(dir, name+".png"))
+	}
+}
+
 func (b *tab) resize(s screen) {
 	b.t.Helper()
 	opts := []chromedp.EmulateViewportOption{}

@@ -235,7 +235,7 @@ func quote(s string) string {
 // nothing lies over it.
 const target = `((kinds, text) => {
   const name = (e) => (e.labels?.[0] ?? e).textContent.trim().replace(/\s+/g, ' ');
-  const e = [...document.querySelectorAll(kinds)].find((e) => e.checkVisibility() && !e.disabled && (name(e) === text || e.getAttribute('aria-label') === text));
+  const e = [...document.querySelectorAll(kinds)].find((e) => e.checkVisibility() && !e.disabled && (name(e) === text || e.getAttribute('aria-label') === text || e.dataset.label === text));
   if (!e) return '';
   e.scrollIntoView({ block: 'center', behavior: 'instant' });
   const r = e.getBoundingClientRect(), x = r.x + r.width / 2, y = r.y + r.height / 2;
@@ -246,7 +246,7 @@ const target = `((kinds, text) => {
 const (
 	pressables = "button, summary"
 	links      = "a"
-	fields     = "input, textarea, select"
+	fields     = "input, textarea, select, .editor" // an editor stands where its textarea was
 )
 
 // click points at something by what is written on it and clicks.
@@ -270,7 +270,7 @@ func (b *tab) fill(label, text string) {
 	b.t.Helper()
 	b.waitFor(label+" to have the focus", func() bool {
 		b.click(fields, label)
-		got, err := b.try(`String((() => { const e = document.activeElement; return e?.labels?.[0]?.textContent.trim().replace(/\s+/g, ' ') === ` + quote(label) + ` || e?.getAttribute('aria-label') === ` + quote(label) + `; })())`)
+		got, err := b.try(`String((() => { const e = document.activeElement; return e?.labels?.[0]?.textContent.trim().replace(/\s+/g, ' ') === ` + quote(label) + ` || e?.getAttribute('aria-label') === ` + quote(label) + ` || e?.dataset.label === ` + quote(label) + `; })())`)
 		return err == nil && got == "true"
 	})
 	b.do("empty "+label, chromedp.KeyEvent("a", chromedp.KeyModifiers(chromedp.ModifierCtrl)), chromedp.KeyEvent(kb.Delete))

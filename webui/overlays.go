@@ -333,6 +333,9 @@ func (s *Server) renderOverlay(c *gin.Context, status int, o *models.Overlay, ch
 	if p.Files != nil {
 		p.Layout.Scripts = []string{"upload.js"}
 	}
+	if p.Script != nil {
+		p.Layout.Scripts = []string{"editor.js"}
+	}
 	change(&p)
 	return s.show(c, status, p)
 }

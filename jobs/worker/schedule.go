@@ -11,14 +11,6 @@ import (
 	"left4me/models"
 )
 
-// scheduled is the work that may come by the clock, by the name of its schedule.
-var scheduled = map[string]jobs.Args{
-	jobs.RefreshOverlays{}.Kind(): jobs.RefreshOverlays{},
-	jobs.CollectOverlays{}.Kind(): jobs.CollectOverlays{},
-	jobs.CheckGame{}.Kind():       jobs.CheckGame{},
-	jobs.RestartEmpty{}.Kind():    jobs.RestartEmpty{},
-}
-
 // serveSchedules asks, as the system, for what is due at now; a schedule without a
 // zone goes by the worker's. What was missed, because no worker ran, is caught up
 // with once, however many days it lasted, or passed over, as the schedule says; a
@@ -30,7 +22,7 @@ func (w *Worker) serveSchedules(ctx context.Context, now time.Time) error {
 		return fmt.Errorf("look at the schedules: %w", err)
 	}
 	for _, s := range list {
-		args, known := scheduled[s.Name]
+		args, known := jobs.Scheduled(s.Name)
 		tick := s.Tick(now)
 		if !known || !s.Enabled || !s.LastAt.Before(tick) {
 			continue

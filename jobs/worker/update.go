@@ -160,7 +160,7 @@ func (a *attempt) sayUpdate(ctx context.Context, list []models.Server, left time
 	text := fmt.Sprintf("This server stops in %s for an update of the game and comes back afterwards.", inWords(left))
 	for _, s := range list {
 		one, stop := context.WithTimeout(ctx, sayLimit)
-		err := a.ctl(one, nil, "say", s.Instance, text)
+		err := a.ctl(one, []byte(text+"\n"), "say", s.Instance)
 		stop()
 		if err != nil && ctx.Err() == nil {
 			a.log(a.w.now(), ctl.StreamErr, fmt.Sprintf("The players of %s could not be told: %v", s.Name, err))

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,9 +36,11 @@ func TestMain(m *testing.M) {
 }
 
 // act is what the fake l4d2ctl does for one verb: it is written by the test as
-// FOLDER/VERB.json, and FOLDER/VERB-NAME.json comes before it.
+// FOLDER/VERB.json, and FOLDER/VERB-NAME.json comes before it. What watch and status
+// print stands in FOLDER/watch, which may grow, and FOLDER/status.
 type act struct {
 	Lines   int    // log lines, numbered
+	Console bool   // lines of a console with their cursors, behind --after, until a signal
 	Hold    bool   // then wait for FOLDER/release or a signal
 	Sleep   string // then wait that long
 	Child   bool   // leave a grandchild that ignores SIGTERM
@@ -68,10 +71,22 @@ func fakeCtl(args []string) int {
 	}
 	if verb == "watch" {
 		emit(ctl.Event{Type: ctl.EventGame, Game: &ctl.Game{Installed: true, Build: "1"}})
-		for { // the sign of life; a closed pipe ends it
-			time.Sleep(200 * time.Millisecond)
+		for sent := 0; ; { // the sign of life; a closed pipe ends it
+			if raw, err := os.ReadFile(filepath.Join(dir, "watch")); err == nil && len(raw) > sent {
+				_, _ = os.Stdout.Write(raw[sent:])
+				sent = len(raw)
+			}
+			time.Sleep(50 * time.Millisecond)
 			emit(ctl.Event{Type: ctl.EventLog, Stream: ctl.StreamCtl, Text: "alive"})
 		}
+	}
+	if verb == "status" {
+		raw, err := os.ReadFile(filepath.Join(dir, "status"))
+		if err != nil {
+			raw = []byte("[]")
+		}
+		_, _ = os.Stdout.Write(raw)
+		return 0
 	}
 	a := act{}
 	for _, file := range []string{verb + "-" + name, verb} {
@@ -81,6 +96,9 @@ func fakeCtl(args []string) int {
 			}
 			break
 		}
+	}
+	if a.Console { // reading takes no lock
+		return printConsole(args, emit)
 	}
 	// One instance has one flock, as the real one's: overlap is a failed test.
 	if name != "" {
@@ -141,6 +159,30 @@ func fakeCtl(args []string) int {
 	}
 	emit(ctl.Event{Type: ctl.EventResult, Result: r})
 	return code
+}
+
+// printConsole is `logs NAME --follow`: an endless console of numbered lines, whose
+// cursors are their numbers.
+func printConsole(args []string, emit func(ctl.Event)) int {
+	stopped := make(chan os.Signal, 1)
+	signal.Notify(stopped, syscall.SIGTERM)
+	n := 0
+	for i, a := range args {
+		if a == "--after" {
+			n, _ = strconv.Atoi(args[i+1]) // what is no number begins at the first line
+		}
+	}
+	tick := time.NewTicker(3 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stopped:
+			return 130
+		case <-tick.C:
+			n++
+			emit(ctl.Event{Type: ctl.EventLog, Stream: ctl.StreamGame, Text: fmt.Sprintf("console line %d", n), Cursor: strconv.Itoa(n)})
+		}
+	}
 }
 
 // record counts the runs of a verb on a name, the present one included.

@@ -69,6 +69,27 @@ func (w *world) work() (stop func()) {
 	return stop
 }
 
+// workerProcess runs a worker in a process of its own, on a pair of servers.
+func (w *world) workerProcess() *exec.Cmd {
+	w.t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{
+		"LEFT4ME_TEST_PART=worker", "TEST_DSN=" + w.s.DSN, "TEST_REDIS=" + w.s.Server.URL, "TEST_KEY=" + w.raw,
+		"FAKE_DIR=" + w.dir, "PATH=" + os.Getenv("PATH"),
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { // ended already where all went well
+		if cmd.ProcessState == nil {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	})
+	return cmd
+}
+
 func (w *world) plan(verb string, a act) {
 	w.t.Helper()
 	raw, err := json.Marshal(a)
@@ -332,15 +353,7 @@ func TestWorkerRestartGivesJobsBack(t *testing.T) {
 func TestKilledWorkersJobsAreTakenBack(t *testing.T) {
 	w := newWorld(t, testenv.ServerPair(t))
 	w.plan("install", act{Hold: true, Lines: 3})
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = []string{
-		"LEFT4ME_TEST_PART=worker", "TEST_DSN=" + w.s.DSN, "TEST_REDIS=" + w.s.Server.URL, "TEST_KEY=" + w.raw,
-		"FAKE_DIR=" + w.dir, "PATH=" + os.Getenv("PATH"),
-	}
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	cmd := w.workerProcess()
 	j := w.ask(jobs.InstallGame{})
 	testenv.Eventually(t, 20*time.Second, "install is under way", func() bool { return w.runs("install", "") == 1 })
 	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {

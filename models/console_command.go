@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 )
 
@@ -67,6 +68,12 @@ type CommandArguments struct {
 	Mode    string `json:"mode,omitempty"`     // map: such as versus; "" keeps the present one
 }
 
+// kept is a without what people typed freely.
+func (a CommandArguments) kept() CommandArguments {
+	a.Text, a.Reason = "", ""
+	return a
+}
+
 // ConsoleCommand is something that was told to a game, and its answer.
 type ConsoleCommand struct {
 	bun.BaseModel `bun:"table:console_commands,alias:command"`
@@ -76,7 +83,7 @@ type ConsoleCommand struct {
 	UserID     string           `bun:"user_id,nullzero"`
 	UserName   string           `bun:"user_name"`
 	Verb       CommandVerb      `bun:"verb"`
-	Arguments  CommandArguments `bun:"arguments,type:jsonb"` // empty once a worker has them: they may hold a password
+	Arguments  CommandArguments `bun:"arguments,type:jsonb"` // without what was typed once a worker has them: it may hold a password
 	Line       string           `bun:"line"`                 // for people, without passwords
 	State      CommandState     `bun:"state"`
 	Reply      string           `bun:"reply"`   // what the game printed, cleaned and without passwords
@@ -240,8 +247,8 @@ func NextCommands(ctx context.Context, db bun.IDB, host string, limit int) ([]st
 }
 
 // ClaimCommand takes a command to send it, with its server. ErrConflict when it was
-// taken, is too old, or its server has one under way. The row forgets the arguments:
-// nobody will need them again.
+// taken, is too old, or its server has one under way. The row forgets what was typed:
+// nobody will need it again.
 func ClaimCommand(ctx context.Context, db *bun.DB, id string) (*ConsoleCommand, *Server, error) {
 	c, s := new(ConsoleCommand), new(Server)
 	err := db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
@@ -252,7 +259,7 @@ func ClaimCommand(ctx context.Context, db *bun.DB, id string) (*ConsoleCommand, 
 			return fmt.Errorf("claim command: %w", found(err))
 		}
 		now := Now()
-		res, err := tx.NewUpdate().Model(&ConsoleCommand{}).Column("arguments").
+		res, err := tx.NewUpdate().Model(&ConsoleCommand{Arguments: c.Arguments.kept()}).Column("arguments").
 			Set("state = ?", CommandRunning).Set("started_at = ?", now).
 			Where("id = ? AND state = ? AND created_at > ?", id, CommandQueued, now.Add(-CommandSentWithin)).Exec(ctx)
 		c.State, c.StartedAt = CommandRunning, now
@@ -312,11 +319,14 @@ func ExpireCommands(ctx context.Context, db bun.IDB, host string) ([]string, err
 }
 
 // ConsoleCommands lists a server's commands, newest first, at most limit of those
-// before the id before ("" for the newest).
+// before the id before ("" for the newest). What is no id is ErrNotFound.
 func ConsoleCommands(ctx context.Context, db bun.IDB, serverID, before string, limit int) ([]ConsoleCommand, error) {
 	var list []ConsoleCommand
 	q := db.NewSelect().Model(&list).Where("server_id = ?", serverID).OrderExpr("id DESC").Limit(int64(limit))
 	if before != "" {
+		if uuid.Validate(before) != nil {
+			return nil, fmt.Errorf("list commands before %q: %w", clip(before, 40), ErrNotFound)
+		}
 		q = q.Where("id < ?", before)
 	}
 	if err := q.Scan(ctx); err != nil {
@@ -328,6 +338,9 @@ func ConsoleCommands(ctx context.Context, db bun.IDB, serverID, before string, l
 // ConsoleCommandOf returns one command of a server. Another server's is ErrNotFound.
 func ConsoleCommandOf(ctx context.Context, db bun.IDB, serverID, id string) (*ConsoleCommand, error) {
 	c := new(ConsoleCommand)
+	if uuid.Validate(id) != nil {
+		return nil, fmt.Errorf("command %q: %w", clip(id, 40), ErrNotFound)
+	}
 	if err := db.NewSelect().Model(c).Where("server_id = ? AND id = ?", serverID, id).Scan(ctx); err != nil {
 		return nil, fmt.Errorf("command: %w", found(err))
 	}

@@ -37,6 +37,8 @@ type Content interface {
 	Advice(spec ctl.Spec) []ctl.Notice
 	// Image opens the picture of a workshop item, and says what type it is.
 	Image(item string) (f File, contentType string, err error)
+	// Avatar opens the picture of a player by its SHA-256, and says what type it is.
+	Avatar(sum string) (f File, contentType string, err error)
 	// Recipes lists the shipped recipes.
 	Recipes() []ctl.Recipe
 

@@ -102,6 +102,8 @@ func (s *Server) openFeed(ctx context.Context, u *models.User, host, name, after
 		return s.serverNowFeed(ctx, u, host, arg)
 	case kind == "server-console":
 		return s.serverConsoleFeed(ctx, u, host, arg)
+	case kind == "server-players":
+		return s.playersFeed(u, host, arg), nil
 	case kind == "server-jobs":
 		return s.serverJobsFeed(ctx, u, arg)
 	case kind == "console":

@@ -21,6 +21,7 @@ func templateFuncs(assetURL func(string) (string, error)) template.FuncMap {
 		"secs":     func(n int64) string { return formatSpan(time.Duration(n) * time.Second) },
 		"mins":     formatMinutes,
 		"count":    count,
+		"term":     banTerm,
 		"next":     func(n int) int { return n + 1 },
 		"prev":     func(n int) int { return n - 1 },
 		"clean":    cleanText,

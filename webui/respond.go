@@ -201,7 +201,11 @@ var flashes = map[string]string{
 
 	"saved":      "Saved.",
 	"created":    "Created.",
+	"copied":     "Copied. This is the copy.",
+	"imported":   "Imported.",
 	"deleted":    "Deleted.",
+	"resetting":  "The server is being reset. Its job says when that is done.",
+	"rcon":       "There is a new RCON password. A running game takes it at its next start.",
 	"deleting":   "The server is being deleted.",
 	"password":   "Your password is changed. Every other browser was signed out.",
 	"signedout":  "You are signed out.",
@@ -212,7 +216,7 @@ var flashes = map[string]string{
 	"starting":   "The servers are started, one after another.",
 	"stopping":   "The servers are being stopped.",
 	"restarting": "The servers are restarted, one after another.",
-	"applying":   "The blueprint is being applied. Servers that run take it at their next start.",
+	"applying":   "The blueprint is being applied.",
 }
 
 const flashCookie = "left4me_flash"

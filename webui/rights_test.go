@@ -33,6 +33,7 @@ func TestRights(t *testing.T) {
 	table := map[string]row{
 		"GET /healthz":                                   everybody,
 		"GET /readyz":                                    everybody,
+		"GET /metrics":                                   {none, none, none, ok},
 		"GET /static/:file":                              everybody,
 		"GET /favicon.ico":                               everybody,
 		"GET /signin":                                    {ok, to, to, to},
@@ -59,9 +60,22 @@ func TestRights(t *testing.T) {
 		"POST /servers":                                  {to, wrong, wrong, wrong},
 		"POST /servers/act":                              {to, wrong, wrong, wrong}, // nothing was chosen
 		"GET /servers/:instance":                         owners,
+		"GET /servers/:instance/log":                     owners,
+		"GET /servers/:instance/log.txt":                 owners,
 		"GET /servers/:instance/files":                   {to, 503, none, none}, // the site of this test sees no files
 		"GET /servers/:instance/files/text":              {to, 503, none, none},
 		"GET /servers/:instance/files/download":          {to, 503, none, none},
+		"GET /servers/:instance/console":                 owners,
+		"POST /servers/:instance/console":                {to, wrong, none, none},
+		"GET /servers/:instance/console/:command":        owners,
+		"GET /servers/:instance/map":                     owners,
+		"POST /servers/:instance/map":                    {to, wrong, none, none},
+		"GET /servers/:instance/players":                 owners,
+		"POST /servers/:instance/players/kick":           owners, // they ask first
+		"POST /servers/:instance/players/ban":            owners,
+		"POST /servers/:instance/players/unban":          owners,
+		"GET /players/:steamid/avatar":                   {to, none, none, none}, // never seen
+		"GET /servers/:instance/history":                 owners,
 		"GET /servers/:instance/jobs":                    owners,
 		"GET /servers/:instance/settings":                owners,
 		"POST /servers/:instance":                        {to, wrong, none, none},
@@ -72,9 +86,14 @@ func TestRights(t *testing.T) {
 		"POST /servers/:instance/reset":                  owners, // it asks first
 		"POST /servers/:instance/delete":                 owners, // it asks first
 		"POST /servers/:instance/rcon":                   owners,
+		"POST /servers/:instance/rcon/renew":             owners, // it asks first
 		"GET /blueprints":                                users,
 		"GET /blueprints/new":                            users,
 		"POST /blueprints":                               {to, wrong, wrong, wrong},
+		"GET /blueprints/import":                         users,
+		"POST /blueprints/import":                        {to, wrong, wrong, wrong},
+		"GET /blueprints/:id/export":                     owners,
+		"POST /blueprints/:id/copy":                      ownersDo,
 		"POST /arguments":                                users,
 		"GET /blueprints/:id":                            owners,
 		"POST /blueprints/:id":                           {to, wrong, none, none},
@@ -89,8 +108,6 @@ func TestRights(t *testing.T) {
 		"GET /overlays":                                  users,
 		"GET /overlays/new":                              users,
 		"POST /overlays":                                 {to, wrong, wrong, wrong},
-		"POST /overlays/refresh":                         {to, no, no, to},
-		"POST /overlays/collect":                         {to, no, no, to},
 		"GET /overlays/:overlay":                         owners,
 		"POST /overlays/:overlay/name":                   {to, wrong, none, none},
 		"POST /overlays/:overlay/delete":                 owners, // it asks first
@@ -121,11 +138,23 @@ func TestRights(t *testing.T) {
 		"GET /workshop/:item/image":                      {to, none, none, none},
 		"GET /game":                                      users,
 		"POST /game/install":                             {to, no, no, to},
+		"POST /game/check":                               {to, no, no, to},
+		"GET /game/update":                               admins,
+		"POST /game/update":                              {to, no, no, to},
+		"GET /admin":                                     admins,
+		"GET /admin/host":                                admins,
+		"POST /admin/host/check":                         {to, no, no, to},
+		"GET /admin/schedules":                           admins,
+		"POST /admin/schedules/:schedule":                {to, no, no, wrong},
+		"POST /admin/schedules/:schedule/run":            {to, no, no, to},
 		"POST /game/account":                             {to, no, no, wrong},
+		"POST /game/key":                                 {to, no, no, wrong},
+		"POST /game/key/forget":                          {to, no, no, to},
 		"POST /game/account/forget":                      {to, no, no, to},
 		"GET /jobs":                                      users,
 		"GET /jobs/:number":                              {to, ok, none, ok},
 		"GET /jobs/:number/log":                          {to, ok, none, ok},
+		"GET /jobs/:number/log.txt":                      {to, ok, none, ok},
 		"POST /jobs/:number/cancel":                      {to, to, none, to},
 		"POST /jobs/:number/retry":                       {to, 409, none, 409},
 		"GET /admin/queues":                              admins,
@@ -190,10 +219,14 @@ func (s *site) tryRoute(t *testing.T, name, role string, want int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	told, err := s.Jobs.Command(ctx, models.Actor{ID: owner.ID, Name: owner.Name}, srv, jobs.Command{Verb: models.CommandUnban, CommandArguments: models.CommandArguments{SteamID: "STEAM_1:0:5"}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	who := map[string]*browser{"stranger": s.browser(nil), "owner": s.browser(owner), "other": s.browser(other), "admin": s.browser(admin)}[role]
 	method, path, _ := strings.Cut(name, " ")
 	path = strings.NewReplacer(":instance", srv.Instance, ":id", srv.BlueprintID, ":number", fmt.Sprint(job.ID),
-		":overlay", fmt.Sprint(overlay.ID), ":upload", upload.ID, ":user", owner.ID, ":session", models.SessionID(session), ":item", "121086524", ":file", s.static.byName["app.css"], "*rest", "x").Replace(path)
+		":overlay", fmt.Sprint(overlay.ID), ":upload", upload.ID, ":command", told.ID, ":user", owner.ID, ":session", models.SessionID(session), ":item", "121086524", ":schedule", "game.check", ":file", s.static.byName["app.css"], "*rest", "x").Replace(path)
 	if path == "/events" {
 		if role == "owner" { // a stream that works does not end; the streams' own tests open it
 			return

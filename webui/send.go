@@ -1,11 +1,15 @@
 package webui
 
 import (
+	"errors"
+	"io/fs"
 	"mime"
 	"net/http"
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"left4me/models"
 )
 
 // sendFile sends a stranger's file to be saved, in parts where a browser asks for
@@ -37,4 +41,19 @@ func newPatientWriter(c *gin.Context) *patientWriter {
 func (w *patientWriter) Write(b []byte) (int, error) {
 	_ = w.conn.SetWriteDeadline(time.Now().Add(writePause)) // a connection that knows no deadlines has its proxy's
 	return w.ResponseWriter.Write(b)
+}
+
+// sendPicture sends what Content opened: a picture that was looked at before it was
+// stored. A browser may keep it for a day.
+func sendPicture(c *gin.Context, f File, kind string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return models.ErrNotFound
+	} else if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // read only; nothing can be lost
+	c.Header("Content-Type", kind)
+	c.Header("Cache-Control", "private, max-age=86400")
+	http.ServeContent(c.Writer, c.Request, "", time.Time{}, f)
+	return nil
 }

@@ -26,7 +26,7 @@ type serverTab struct {
 
 // Tabs lists the tabs in their order.
 func (f serverFrame) Tabs() []serverTab {
-	list := []serverTab{{Word: "Log", Path: ""}, {Word: "Console", Path: "/console"}, {Word: "Files", Path: "/files"}, {Word: "Jobs", Path: "/jobs"}, {Word: "Settings", Path: "/settings"}}
+	list := []serverTab{{Word: "Log", Path: ""}, {Word: "Console", Path: "/console"}, {Word: "Players", Path: "/players"}, {Word: "Files", Path: "/files"}, {Word: "History", Path: "/history"}, {Word: "Jobs", Path: "/jobs"}, {Word: "Settings", Path: "/settings"}}
 	for i := range list {
 		list[i].Current = list[i].Path == f.Tab
 		list[i].Path = f.Head.Path() + list[i].Path
@@ -99,6 +99,6 @@ func (s *Server) renderSettings(c *gin.Context, status int, v serverView, form s
 	if err != nil {
 		return err
 	}
-	rcon.Path = v.Path()
+	rcon.Path, rcon.Former = v.Path(), v.Up() && v.Server.Status.Pending
 	return s.show(c, status, serverSettingsPage{frame, form, rcon})
 }

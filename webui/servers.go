@@ -59,7 +59,8 @@ func (newServerPage) template() string { return "server_new.html" }
 func readServerForm(c *gin.Context, into *models.Server) serverForm {
 	f := serverForm{Name: c.PostForm("name"), Hostname: c.PostForm("hostname"), Port: strings.TrimSpace(c.PostForm("port")), Blueprint: c.PostForm("blueprint")}
 	into.Name, into.Hostname, into.BlueprintID = f.Name, f.Hostname, f.Blueprint
-	if port, err := strconv.Atoi(f.Port); err == nil {
+	into.Port = 0 // the next free one
+	if port, err := strconv.Atoi(f.Port); err == nil && port != 0 {
 		into.Port = port
 	} else if f.Port != "" {
 		into.Port = -1 // refused with the sentence about ports
@@ -123,8 +124,9 @@ func (s *Server) createServer(c *gin.Context) error {
 
 type serverPage struct {
 	serverFrame
-	Now serverNow
-	Log logView
+	Now     serverNow
+	Log     logView
+	Tonight *tonightView // nil when nothing is known of the last hours
 }
 
 func (serverPage) template() string { return "server.html" }
@@ -133,6 +135,7 @@ func (serverPage) template() string { return "server.html" }
 type rconView struct {
 	Path     string
 	Password string
+	Former   bool // the running game still has another one
 }
 
 func (rconView) template() string { return "server_rcon.html" }
@@ -147,7 +150,12 @@ func (s *Server) showServer(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.show(c, http.StatusOK, serverPage{frame, serverNow{v}, s.consoleTail(c.Request.Context(), v.Server.Instance)})
+	tonight, err := s.tonight(c.Request.Context(), v)
+	if err != nil {
+		return err
+	}
+	frame.Layout.Scripts = []string{"log.js"}
+	return s.show(c, http.StatusOK, serverPage{frame, serverNow{v}, s.consoleTail(c.Request.Context(), v.Server.Instance), tonight})
 }
 
 func settingsOf(v serverView) serverForm {
@@ -172,6 +180,7 @@ func (s *Server) editServer(c *gin.Context) error {
 		if err := models.Audit(ctx, tx, by, "server.edit", "server:"+changed.Instance, ""); err != nil {
 			return nil, err
 		}
+		form.Port = strconv.Itoa(changed.Port)
 		return []jobs.Args{jobs.ApplyBlueprint{ServerID: changed.ID}}, nil
 	})
 	bad, invalid := models.AsInvalid(err)

@@ -35,13 +35,30 @@ var views = []view{
 	serversPage{},
 	newServerPage{},
 	serverPage{},
+	serverLogPage{},
+	jobLogPage{},
 	serverFilesPage{},
 	gameTextPage{},
+	playersPage{},
+	playersNow{},
+	historyPage{},
 	serverJobsPage{},
 	serverSettingsPage{},
+	serverConsolePage{},
+	serverMapPage{},
+	exchanges{},
+	consoleForm{},
 	blueprintsPage{},
 	blueprintPage{},
+	importPage{},
 	gamePage{},
+	updatePage{},
+	adminPage{},
+	adminHealth{},
+	hostPage{},
+	hostReport{},
+	schedulesPage{},
+	scheduleStatus{},
 	jobsPage{},
 	jobPage{},
 	stripView{},
@@ -85,7 +102,7 @@ var views = []view{
 }
 
 // shared are the files that only define pieces for others.
-var shared = map[string]bool{"layout.html": true, "parts.html": true, "server_tabs.html": true, "overlay_workshop.html": true, "overlay_managed.html": true, "overlay_script.html": true, "overlay_files.html": true}
+var shared = map[string]bool{"layout.html": true, "admin_tabs.html": true, "parts.html": true, "server_tabs.html": true, "server_apply.html": true, "log.html": true, "person.html": true, "chart.html": true, "web_key.html": true, "overlay_workshop.html": true, "overlay_managed.html": true, "overlay_script.html": true, "overlay_files.html": true}
 
 type templates struct {
 	set    *template.Template

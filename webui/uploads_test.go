@@ -68,6 +68,7 @@ func (h *hostFiles) Stack(refs []string, dir string) (*ctl.Stack, error) {
 }
 
 func (h *hostFiles) Image(item string) (File, string, error) { return h.Store.Image(item) }
+func (h *hostFiles) Avatar(sum string) (File, string, error) { return h.Store.Avatar(sum) }
 
 // publish gives the host a version with these files, and the overlay its row.
 func (h *hostFiles) publish(s *site, o *models.Overlay, number int64, files map[string]string) {

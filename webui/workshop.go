@@ -3,9 +3,8 @@ package webui
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
+
 	"net/http"
 	"strings"
 	"time"
@@ -303,14 +302,5 @@ func (s *Server) itemImage(c *gin.Context) error {
 		return models.ErrNotFound
 	}
 	f, kind, err := s.Content.Image(c.Param("item"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return models.ErrNotFound
-	} else if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }() // read only; nothing can be lost
-	c.Header("Content-Type", kind)
-	c.Header("Cache-Control", "private, max-age=86400")
-	http.ServeContent(c.Writer, c.Request, "", time.Time{}, f)
-	return nil
+	return sendPicture(c, f, kind, err)
 }

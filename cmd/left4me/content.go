@@ -55,6 +55,9 @@ func (c content) OpenSeen(instance string, spec ctl.Spec, path string) (webui.Fi
 // Image implements webui.Content.
 func (c content) Image(item string) (webui.File, string, error) { return c.Store.Image(item) }
 
+// Avatar implements webui.Content.
+func (c content) Avatar(sum string) (webui.File, string, error) { return c.Store.Avatar(sum) }
+
 // OpenUpload implements webui.Content.
 func (c content) OpenUpload(upload string) (webui.File, error) { return c.Store.OpenUpload(upload) }
 

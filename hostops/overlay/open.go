@@ -57,7 +57,7 @@ func regular(f *os.File, path string) (File, error) {
 	return &file{f, info.Size()}, nil
 }
 
-// maxImage bounds a workshop item's picture.
+// maxImage bounds a picture.
 const maxImage = 4 << 20
 
 var itemPattern = regexp.MustCompile(`\A[1-9][0-9]{0,19}\z`)
@@ -68,7 +68,21 @@ func (s *Store) Image(item string) (File, string, error) {
 	if !itemPattern.MatchString(item) {
 		return nil, "", missing(item)
 	}
-	f, err := openRegular(s.path(dirWorkshop, item, "image"))
+	return openPicture(s.path(dirWorkshop, item, "image"), "item "+item)
+}
+
+var avatarPattern = regexp.MustCompile(`\A[0-9a-f]{64}\z`)
+
+// Avatar opens the picture of a player by the SHA-256 of its content, in hex.
+func (s *Store) Avatar(sum string) (File, string, error) {
+	if !avatarPattern.MatchString(sum) {
+		return nil, "", missing(sum)
+	}
+	return openPicture(s.path(dirAvatars, sum), "a player")
+}
+
+func openPicture(path, whose string) (File, string, error) {
+	f, err := openRegular(path)
 	if err != nil {
 		return nil, "", err
 	}
@@ -76,13 +90,13 @@ func (s *Store) Image(item string) (File, string, error) {
 	n, err := f.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		_ = f.Close() // read only; nothing can be lost
-		return nil, "", fmt.Errorf("read the picture of item %s: %w", item, err)
+		return nil, "", fmt.Errorf("read the picture of %s: %w", whose, err)
 	}
 	kind := imageType(string(head[:n]))
-	image, err := regular(f, item)
+	image, err := regular(f, whose)
 	if err == nil && (kind == "" || image.Size() > maxImage) {
 		_ = image.Close() // read only; nothing can be lost
-		err = missing(item)
+		err = missing(whose)
 	}
 	if err != nil {
 		return nil, "", err

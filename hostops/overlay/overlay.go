@@ -37,6 +37,7 @@ const (
 	dirInstallation = "installation"
 	dirUploads      = "uploads"
 	dirWorkshop     = "workshop"
+	dirAvatars      = "avatars"
 	dirRefused      = "refused"
 )
 

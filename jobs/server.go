@@ -15,6 +15,7 @@ type StartServer struct {
 	ServerID string `json:"server_id"`
 	Update   int64  `json:"update,omitempty"` // the job that leads the update that it ends
 	Lane     int    `json:"lane,omitempty"`   // of an update: starts of one lane come one after the other
+	Back     bool   `json:"back,omitempty"`   // it was to run, and a worker that began found it down
 }
 
 // Kind is stored; changing it orphans queued jobs.
@@ -30,6 +31,9 @@ func (a StartServer) plan(ctx context.Context, tx bun.Tx, _ models.Actor) (*plan
 	}
 	p.job.Title, p.job.MaxAttempts = "Start "+s.Name, 3
 	p.needs = append(p.needs, models.JobResource{Resource: gameResource})
+	if a.Back {
+		p.job.Title += " again: it was down when the worker began"
+	}
 	if a.Update != 0 {
 		p.job.Title += " again after the update"
 		p.needs = append(p.needs, models.JobResource{Resource: fmt.Sprintf("start:%d", a.Lane), Exclusive: true})

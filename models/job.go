@@ -377,6 +377,19 @@ func LastOverlayJob(ctx context.Context, db bun.IDB, overlayID int64) (*Job, err
 	return j, err
 }
 
+// LastServerJob returns a server's newest job, nil for none.
+func LastServerJob(ctx context.Context, db bun.IDB, serverID string) (*Job, error) {
+	j := new(Job)
+	err := found(db.NewSelect().Model(j).Where("server_id = ?", serverID).OrderExpr("id DESC").Limit(1).Scan(ctx))
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("last job of a server: %w", err)
+	}
+	return j, nil
+}
+
 // UnfinishedByKind lists the host's unfinished jobs of a kind, oldest first.
 func UnfinishedByKind(ctx context.Context, db bun.IDB, host, kind string) ([]Job, error) {
 	var list []Job
@@ -417,31 +430,53 @@ type JobFilter struct {
 // Jobs lists jobs, newest first. Pages go on with Before, so a list costs the
 // same with a million rows.
 func Jobs(ctx context.Context, db bun.IDB, f JobFilter) ([]Job, error) {
-	var list []Job
-	q := db.NewSelect().Model(&list).Relation("User").Relation("Server").Relation("Overlay", withoutDefinition).
-		OrderExpr("job.id DESC").Limit(int64(f.Limit))
 	if f.User == nil {
 		return nil, fmt.Errorf("list jobs: %w", ErrNotFound)
 	}
-	if !f.User.Admin {
-		q = q.Where("job.user_id = ? OR job.owner_id = ?", f.User.ID, f.User.ID)
-	}
-	if f.ServerID != "" {
-		q = q.Where("job.server_id = ?", f.ServerID)
-	}
-	if f.OverlayID != 0 {
-		q = q.Where("job.overlay_id = ?", f.OverlayID)
-	}
-	if f.Unfinished {
-		q = q.Where("job.finished_at IS NULL")
-	}
-	if f.Before > 0 {
-		q = q.Where("job.id < ?", f.Before)
-	}
-	if err := q.Scan(ctx); err != nil {
+	var list []Job
+	err := db.NewSelect().Model(&list).Relation("User").Relation("Server").Relation("Overlay", withoutDefinition).
+		Where("job.id IN (?)", f.numbers(db)).OrderExpr("job.id DESC").Limit(int64(f.Limit)).Scan(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("list jobs: %w", err)
 	}
 	return list, nil
+}
+
+// numbers selects the numbers of the jobs, and of as many again for somebody who is no
+// administrator. Of what is theirs those they asked for and those on their things are
+// looked for apart, each along an index of its own that has them in order: with an OR
+// between the two a database reads all jobs there are to find the 20 of a user.
+func (f JobFilter) numbers(db bun.IDB) *bun.SelectQuery {
+	few := f.Unfinished || f.ServerID != "" || f.OverlayID != 0 // an index finds them whosever they are
+	switch {
+	case f.User.Admin:
+		return f.newest(db)
+	case few:
+		return f.newest(db).Where("(user_id = ? OR owner_id = ?)", f.User.ID, f.User.ID)
+	}
+	asked, own := f.newest(db).Where("user_id = ?", f.User.ID), f.newest(db).Where("owner_id = ?", f.User.ID)
+	both := func(q *bun.SelectQuery) *bun.SelectQuery {
+		return db.NewSelect().TableExpr("(?) AS found", q).Column("id")
+	}
+	return both(asked).Union(both(own))
+}
+
+// newest selects the numbers of the newest jobs, whosever they are.
+func (f JobFilter) newest(db bun.IDB) *bun.SelectQuery {
+	q := db.NewSelect().Table("jobs").Column("id").OrderExpr("id DESC").Limit(int64(f.Limit))
+	if f.ServerID != "" {
+		q = q.Where("server_id = ?", f.ServerID)
+	}
+	if f.OverlayID != 0 {
+		q = q.Where("overlay_id = ?", f.OverlayID)
+	}
+	if f.Unfinished {
+		q = q.Where("finished_at IS NULL")
+	}
+	if f.Before > 0 {
+		q = q.Where("id < ?", f.Before)
+	}
+	return q
 }
 
 // NewestJobByKind returns the host's newest job of a kind, ended or not, nil for none.

@@ -62,7 +62,8 @@ type Server struct {
 type ServerStatus struct {
 	Message  string    `json:"message,omitempty"`
 	Grade    string    `json:"grade,omitempty"`
-	LAN      bool      `json:"lan,omitempty"` // it cannot be found from outside; Message says why
+	LAN      bool      `json:"lan,omitempty"`  // it cannot be found from outside; Message says why
+	Hung     bool      `json:"hung,omitempty"` // its process is there, and the game answers nothing
 	PID      int       `json:"pid,omitempty"`
 	Restarts int       `json:"restarts,omitempty"`
 	Memory   int64     `json:"memory,omitempty"`   // bytes
@@ -105,6 +106,7 @@ type GameExit struct {
 	At     time.Time `json:"at"`
 	Code   int       `json:"code"`
 	Signal string    `json:"signal,omitempty"`
+	Cause  string    `json:"cause,omitempty"` // one sentence, of a game that runs again
 }
 
 // RCONOwner names the place a server's RCON password is sealed for.
@@ -274,9 +276,16 @@ func NextFreePort(ctx context.Context, db bun.IDB, host string) (int, error) {
 	return 0, Invalid("port", "Every port from 27015 to 27999 is used. Delete a server, or type a port of your own.")
 }
 
-// UpdateServer stores name, host name, port and blueprint. A running server
-// takes them at its next start.
+// UpdateServer stores name, host name, port and blueprint; a port of 0 becomes the
+// next free one. A running server takes them at its next start.
 func UpdateServer(ctx context.Context, tx bun.IDB, s *Server) error {
+	if s.Port == 0 {
+		port, err := NextFreePort(ctx, tx, s.Host)
+		if err != nil {
+			return err
+		}
+		s.Port = port
+	}
 	if err := s.check(); err != nil {
 		return err
 	}
@@ -292,6 +301,17 @@ func UpdateServer(ctx context.Context, tx bun.IDB, s *Server) error {
 	res, err := tx.NewUpdate().Model(s).Column("name", "hostname", "port", "blueprint_id", "updated_at", "applied_revision").WherePK().Exec(ctx)
 	if err := oneRow(res, err); err != nil {
 		return serverTaken(s, err)
+	}
+	return nil
+}
+
+// RenewRCON gives a server another RCON password. A running game keeps the one that
+// it was started with until its next start.
+func RenewRCON(ctx context.Context, tx bun.IDB, key *SecretKey, s *Server) error {
+	s.RCONPassword, s.UpdatedAt, s.AppliedRevision = key.Seal(s.RCONOwner(), NewRCONPassword()), Now(), 0
+	res, err := tx.NewUpdate().Model(s).Column("rcon_password", "updated_at", "applied_revision").WherePK().Exec(ctx)
+	if err := oneRow(res, err); err != nil {
+		return fmt.Errorf("renew the RCON password of %s: %w", s.Instance, err)
 	}
 	return nil
 }
@@ -350,6 +370,66 @@ type Observation struct {
 	State          ServerState
 	Since          time.Time
 	Status         ServerStatus
+}
+
+// StillObserved notes that nothing changed of the host's instances, and returns the
+// ids of those that rows know, by instance.
+func StillObserved(ctx context.Context, db bun.IDB, host string, instances []string) (map[string]string, error) {
+	ids := make(map[string]string, len(instances))
+	if len(instances) == 0 {
+		return ids, nil
+	}
+	var rows []struct{ ID, Instance string }
+	err := db.NewUpdate().Model((*Server)(nil)).Set("observed_at = ?", Now()).
+		Where("host = ? AND instance IN (?)", host, bun.List(instances)).Returning("id, instance").Scan(ctx, &rows)
+	if err := found(err); err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, fmt.Errorf("note what is as it was: %w", err)
+	}
+	for _, r := range rows {
+		ids[r.Instance] = r.ID
+	}
+	return ids, nil
+}
+
+// ObserveAbsent makes every server of a host absent that is none of the instances
+// that the host has and was not observed since before. It returns their ids.
+func ObserveAbsent(ctx context.Context, db bun.IDB, host string, instances []string, before time.Time) ([]string, error) {
+	var ids []string
+	now := Now()
+	q := db.NewUpdate().Model(&Server{}).Column("status").
+		Set("observed = ?", ServerAbsent).Set("observed_since = ?", now).Set("observed_at = ?", now).
+		Where("host = ? AND observed <> ? AND observed_at < ?", host, ServerAbsent, before.UTC())
+	if len(instances) > 0 {
+		q = q.Where("instance NOT IN (?)", bun.List(instances))
+	}
+	err := q.Returning("id").Scan(ctx, &ids)
+	if err := found(err); err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, fmt.Errorf("note what is gone: %w", err)
+	}
+	return ids, nil
+}
+
+// ServersToRun lists the host's servers that are to run and that no unfinished job
+// holds, by name, at most 1,000.
+func ServersToRun(ctx context.Context, db bun.IDB, host string) ([]Server, error) {
+	var list []Server
+	err := db.NewSelect().Model(&list).Where("server.host = ? AND server.desired = ?", host, ServerRunning).
+		Where("NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.server_id = server.id AND jobs.finished_at IS NULL)").
+		OrderExpr("lower(server.name), server.id").Limit(1000).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list what is to run: %w", err)
+	}
+	return list, nil
+}
+
+// HoldDesired keeps what the user wants a server to be until the transaction ends. It
+// says whether it still is desired.
+func HoldDesired(ctx context.Context, tx bun.IDB, id string, desired ServerState) (bool, error) {
+	res, err := tx.NewUpdate().Model((*Server)(nil)).Set("desired = ?", desired).Where("id = ? AND desired = ?", id, desired).Exec(ctx)
+	if err = oneRow(res, err); errors.Is(err, ErrConflict) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Observe stores what the host said of a server and returns its id and owner.

@@ -10,8 +10,8 @@ import (
 	"left4me/models"
 )
 
-// observe keeps one long-lived `l4d2ctl watch` and writes what it says into the
-// servers' rows. A watch that ends is started again, later each time.
+// observe keeps one long-lived `l4d2ctl watch` and gives what it says to the
+// observer. A watch that ends is started again, later each time.
 func (w *Worker) observe(ctx context.Context) {
 	if err := models.SeeHost(ctx, w.DB, w.Host, nil); err != nil {
 		w.Log.WarnContext(ctx, "could not store the host's sign of life", "err", err)
@@ -41,7 +41,7 @@ func (w *Worker) watchOnce(ctx context.Context) error {
 		e := ctl.Parse(line)
 		switch {
 		case e.Type == ctl.EventState && e.Status != nil:
-			w.observed(ctx, *e.Status)
+			w.seen.take(*e.Status)
 		case e.Type == ctl.EventGame && e.Game != nil:
 			w.observedGame(ctx, *e.Game)
 		}
@@ -63,20 +63,11 @@ func (w *Worker) watchOnce(ctx context.Context) error {
 	return err
 }
 
-// observed stores one status. An instance that no row knows is the operator's
-// own and none of our business.
+// observed stores a status that a job was told, before the job goes on.
 func (w *Worker) observed(ctx context.Context, s ctl.Status) {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer stop()
-	id, _, err := models.Observe(ctx, w.DB, models.Observation{
-		Host: w.Host, Instance: s.Name, State: models.ServerState(s.State), Since: s.Since, Status: rowStatus(s),
-	})
-	switch {
-	case errors.Is(err, models.ErrNotFound):
-	case err != nil:
-		w.Log.WarnContext(ctx, "could not store what was observed", "server", s.Name, "err", err)
-	default:
-		w.publish(jobs.Message{Topics: []string{jobs.TopicServer(id)}, Change: true})
+	w.seen.take(s)
+	if err := w.seen.store(context.WithoutCancel(ctx)); err != nil {
+		w.Log.WarnContext(ctx, "could not store what was observed; trying again", "server", s.Name, "err", err)
 	}
 }
 
@@ -93,12 +84,12 @@ func (w *Worker) observedGame(ctx context.Context, g ctl.Game) {
 
 // rowStatus is the part of a status that pages show.
 func rowStatus(s ctl.Status) models.ServerStatus {
-	out := models.ServerStatus{Message: s.Message, Grade: string(s.Grade), PID: s.PID, Restarts: s.Restarts, Memory: s.Memory, CPU: s.CPU, LAN: s.LAN, Pending: s.Pending}
+	out := models.ServerStatus{Message: s.Message, Grade: string(s.Grade), PID: s.PID, Restarts: s.Restarts, Memory: s.Memory, CPU: s.CPU, LAN: s.LAN, Hung: s.Hung, Pending: s.Pending}
 	if s.Applied != nil {
 		out.Argv, out.Overlays, out.Spec = s.Applied.Argv, s.Applied.Overlays, s.Applied.Spec
 	}
 	if s.Exit != nil {
-		out.Exit = &models.GameExit{At: s.Exit.At, Code: s.Exit.Code, Signal: s.Exit.Signal}
+		out.Exit = &models.GameExit{At: s.Exit.At, Code: s.Exit.Code, Signal: s.Exit.Signal, Cause: s.Exit.Cause}
 	}
 	if l := s.Live; l != nil {
 		out.Live = &models.Live{

@@ -79,6 +79,7 @@ type Worker struct {
 	done     sync.WaitGroup
 	watch    chan string   // instances whose console somebody opened
 	told     chan struct{} // somebody told a game something
+	seen     *observer
 }
 
 // New makes a worker; Run starts it.
@@ -90,12 +91,14 @@ func New(c Config) *Worker {
 		c.Bulk = 2
 	}
 	host, _ := os.Hostname() // only a label on the row
-	return &Worker{
+	w := &Worker{
 		Config: c, name: fmt.Sprintf("%s/%d", host, os.Getpid()),
 		queue: jobs.NewClient(c.DB, c.Redis, c.Log),
 		tasks: asynq.NewClientFromRedisClient(c.Redis), in: asynq.NewInspectorFromRedisClient(c.Redis),
 		attempts: map[int64]*attempt{}, watch: make(chan string, 64), told: make(chan struct{}, 1),
 	}
+	w.seen = newObserver(w)
+	return w
 }
 
 // Run works until ctx ends, then gives its unfinished jobs back and returns when
@@ -112,7 +115,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 	}
 	var side sync.WaitGroup
-	for _, run := range []func(context.Context){w.sweep, w.observe, w.tailConsoles, w.tellGames, w.askProfiles, w.listen} {
+	for _, run := range []func(context.Context){w.sweep, w.observe, w.seen.run, w.bringBack, w.prune, w.tailConsoles, w.tellGames, w.askProfiles, w.listen} {
 		side.Go(func() { run(ctx) })
 	}
 	<-ctx.Done()

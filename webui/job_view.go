@@ -227,6 +227,22 @@ func (s *Server) jobHead(ctx context.Context, u *models.User, id int64) (jobHead
 	return head, nil
 }
 
+// hostJob makes the arguments of a job that is about the whole host.
+func hostJob(j *models.Job) (jobs.Args, bool) {
+	switch j.Kind {
+	case jobs.CheckGame{}.Kind():
+		return jobs.CheckGame{}, true
+	case jobs.CheckHost{}.Kind():
+		return jobs.CheckHost{}, true
+	case jobs.RestartEmpty{}.Kind():
+		return jobs.RestartEmpty{}, true
+	case jobs.UpdateGame{}.Kind():
+		var args jobs.UpdateGame
+		return args, json.Unmarshal(j.Args, &args) == nil
+	}
+	return nil, false
+}
+
 // again makes the arguments of the same job once more, or says why this user
 // cannot have it.
 func again(j *models.Job, u *models.User) (jobs.Args, error) {
@@ -238,6 +254,12 @@ func again(j *models.Job, u *models.User) (jobs.Args, error) {
 			return nil, err
 		}
 		return jobs.InstallGame{}, nil
+	}
+	if args, known := hostJob(j); known {
+		if !u.Admin {
+			return nil, errNotAdmin
+		}
+		return args, nil
 	}
 	if j.OverlayID != 0 || strings.HasPrefix(j.Kind, "overlay.") || j.Kind == (jobs.DownloadWorkshop{}).Kind() {
 		return againOverlay(j, u)

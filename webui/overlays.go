@@ -177,7 +177,7 @@ func (s *Server) listOverlays(c *gin.Context) error {
 	}
 	p := overlaysPage{List: list}
 	if u.Admin {
-		if p.Schedules, err = s.schedules(ctx); err != nil {
+		if p.Schedules, err = s.schedules(ctx, "overlay."); err != nil {
 			return err
 		}
 	}
@@ -334,7 +334,7 @@ func (s *Server) renderOverlay(c *gin.Context, status int, o *models.Overlay, ch
 		p.Layout.Scripts = []string{"upload.js"}
 	}
 	if p.Script != nil {
-		p.Layout.Scripts = []string{"editor.js"}
+		p.Layout.Scripts = []string{"editor.js", "log.js"}
 	}
 	change(&p)
 	return s.show(c, status, p)

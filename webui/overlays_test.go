@@ -310,7 +310,7 @@ func TestOverlaysAtNight(t *testing.T) {
 	if got := s.browser(me).get("/overlays"); strings.Contains(got.Text, "Do it now") {
 		t.Error("an ordinary user is offered the work of administrators")
 	}
-	for path, kind := range map[string]string{"/overlays/refresh": "overlay.refresh", "/overlays/collect": "overlay.gc"} {
+	for path, kind := range map[string]string{"/admin/schedules/overlay.refresh/run": "overlay.refresh", "/admin/schedules/overlay.gc/run": "overlay.gc"} {
 		got := boss.post(path, nil)
 		got.want(t, 303)
 		j := s.lastJob(kind, admin)

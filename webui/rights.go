@@ -41,7 +41,7 @@ var parameter = map[right]string{
 // first ':' or '-': all parts of a server's page are "server-…:INSTANCE". A family
 // that is not here is not found.
 var feedRights = map[string]right{
-	"strip": signedIn, "servers": signedIn, "blueprints": signedIn, "overlays": signedIn, "jobs": signedIn, "game": signedIn,
+	"admin": adminOnly, "strip": signedIn, "servers": signedIn, "blueprints": signedIn, "overlays": signedIn, "jobs": signedIn, "game": signedIn,
 	"server": ownServer, "console": ownServer, "blueprint": ownBlueprint, "overlay": seeOverlay, "job": seeJob,
 }
 

@@ -1,9 +1,7 @@
 package webui
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"net/http"
 	"strconv"
 
@@ -81,7 +79,7 @@ type logView struct {
 	Cursor  string
 	Lines   []logLine
 	Earlier int64  // lines before the first one shown
-	Whole   string // address of the whole log, "" for none
+	Path    string // of the whole log
 	Empty   string
 	Ended   bool
 }
@@ -132,6 +130,7 @@ func (s *Server) showJob(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	l.Scripts = []string{"log.js"}
 	return s.show(c, http.StatusOK, jobPage{Layout: l, Head: head, Progress: jobProgress{head.jobView}, Log: log})
 }
 
@@ -146,7 +145,7 @@ func (s *Server) jobTail(ctx context.Context, j *models.Job) (logView, error) {
 	}
 	n := strconv.FormatInt(j.ID, 10)
 	v := logView{
-		Feed: "job:" + n, Label: "Log", Cursor: "0", Lines: logLines(lines), Whole: "/jobs/" + n + "/log", Ended: j.Finished(),
+		Feed: "job:" + n, Label: "Log", Cursor: "0", Lines: logLines(lines), Path: "/jobs/" + n + "/log", Ended: j.Finished(),
 		Empty: "No lines yet. They appear here as they are written.",
 	}
 	if j.Finished() {
@@ -163,58 +162,19 @@ func (s *Server) jobTail(ctx context.Context, j *models.Job) (logView, error) {
 // come: without a script nothing else would. That they cannot be read is no
 // reason to show no page: the live stream tries again.
 func (s *Server) consoleTail(ctx context.Context, instance string) logView {
-	v := logView{Feed: "console:" + instance, Label: "Server log", Empty: "Nothing yet. The game's own lines appear here when it runs."}
+	v := logView{Feed: "console:" + instance, Label: "Server log", Path: "/servers/" + instance + "/log", Empty: "Nothing yet. The game's own lines appear here when it runs."}
 	if err := s.Jobs.WatchConsole(ctx, instance); err != nil {
 		s.Log.WarnContext(ctx, "could not ask for a console", "server", instance, "err", err)
 	}
-	f := s.Jobs.FollowConsole(instance, "")
-	var lines []jobs.Line
-	for more := true; more; {
-		var some []jobs.Line
-		var err error
-		if some, more, err = f.Replay(ctx); err != nil {
-			s.Log.WarnContext(ctx, "could not read a console", "server", instance, "err", err)
-			return v
-		}
-		if f.Reset() {
-			lines = nil
-		}
-		lines = append(lines, some...)
-		lines = lines[max(0, len(lines)-tailLines):]
+	lines, cursor, err := s.consoleLines(ctx, instance)
+	if err != nil {
+		s.Log.WarnContext(ctx, "could not read a console", "server", instance, "err", err)
+		return v
 	}
-	if len(lines) > 0 {
-		v.Lines, v.Cursor, v.Earlier = logLines(lines), f.Cursor(), lines[0].N-1
+	if earlier := max(0, len(lines)-tailLines); len(lines) > 0 {
+		v.Lines, v.Cursor, v.Earlier = logLines(lines[earlier:]), cursor, int64(earlier)
 	}
 	return v
-}
-
-// downloadLog writes a job's whole log as text, a page of rows at a time.
-func (s *Server) downloadLog(c *gin.Context) error {
-	id, err := jobNumber(c)
-	if err != nil {
-		return err
-	}
-	j, err := s.jobFor(c.Request.Context(), user(c), id)
-	if err != nil {
-		return err
-	}
-	c.Header("Content-Type", "text/plain; charset=utf-8")
-	c.Header("Content-Disposition", fmt.Sprintf("inline; filename=%q", fmt.Sprintf("job-%d.log", id)))
-	out := bufio.NewWriter(c.Writer)
-	defer func() { _ = out.Flush() }() // a visitor who left is not an error
-	for after := int64(0); ; {
-		rows, err := models.LogAfter(c.Request.Context(), s.DB, j.ID, after, 1000)
-		if err != nil {
-			return err
-		}
-		for _, r := range rows {
-			_, _ = fmt.Fprintf(out, "%6d  %s  %s\n", r.Seq, r.At.UTC().Format("2006-01-02 15:04:05"), cleanText(r.Text))
-			after = r.Seq
-		}
-		if len(rows) < 1000 {
-			return nil
-		}
-	}
 }
 
 func (s *Server) cancelJob(c *gin.Context) error {

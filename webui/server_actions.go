@@ -1,10 +1,12 @@
 package webui
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
 	"github.com/gin-gonic/gin"
+	"github.com/uptrace/bun"
 
 	"left4me/jobs"
 	"left4me/models"
@@ -18,13 +20,8 @@ func (s *Server) stopServer(c *gin.Context) error {
 	return s.serverJob(c, func(id string) jobs.Args { return jobs.StopServer{ServerID: id} })
 }
 
-// restartServer is also how a running server takes its blueprint now.
 func (s *Server) restartServer(c *gin.Context) error {
 	return s.serverJob(c, func(id string) jobs.Args { return jobs.RestartServer{ServerID: id} })
-}
-
-func (s *Server) applyServer(c *gin.Context) error {
-	return s.serverJob(c, func(id string) jobs.Args { return jobs.ApplyBlueprint{ServerID: id} })
 }
 
 // serverJob asks for a job on one of the user's servers and answers with the
@@ -37,6 +34,10 @@ func (s *Server) serverJob(c *gin.Context, args func(id string) jobs.Args) error
 	if _, err := s.Jobs.Enqueue(c.Request.Context(), actor(c), args(srv.ID)); err != nil {
 		return err
 	}
+	return s.answerServer(c, srv)
+}
+
+func (s *Server) answerServer(c *gin.Context, srv *models.Server) error {
 	if !isHX(c) {
 		return goTo(c, localBack(c, "/servers/"+srv.Instance))
 	}
@@ -102,6 +103,7 @@ func (s *Server) resetServer(c *gin.Context) error {
 	if _, err := s.Jobs.Enqueue(c.Request.Context(), actor(c), jobs.ResetServer{ServerID: srv.ID}); err != nil {
 		return err
 	}
+	s.flash(c, "resetting")
 	return goTo(c, "/servers/"+srv.Instance)
 }
 
@@ -123,9 +125,42 @@ func (s *Server) revealRCON(c *gin.Context) error {
 	if err := models.Audit(c.Request.Context(), s.DB, actor(c), "server.reveal_rcon", "server:"+v.Server.Instance, ""); err != nil {
 		return err
 	}
-	rcon := rconView{Path: v.Path(), Password: password}
+	rcon := rconView{Path: v.Path(), Password: password, Former: v.Up() && v.Server.Status.Pending}
 	if isHX(c) {
 		return s.show(c, http.StatusOK, rcon)
 	}
 	return s.renderSettings(c, http.StatusOK, v, settingsOf(v), rcon)
+}
+
+const renewRCONText = "A running game keeps its present password until it is started anew. Programs that use the present one have to be given the new one then."
+
+// renewRCON gives a server another RCON password. Nobody is shown it by that.
+func (s *Server) renewRCON(c *gin.Context) error {
+	srv, err := models.ServerByInstance(c.Request.Context(), s.DB, user(c).ID, c.Param("instance"))
+	if err != nil {
+		return err
+	}
+	settings := "/servers/" + srv.Instance + "/settings"
+	ok, err := s.sure(c, "servers", confirmPage{
+		Heading: "Make a new RCON password for “" + srv.Name + "”?", Button: "Make a new one", Text: renewRCONText, Back: settings,
+	})
+	if !ok || err != nil {
+		return err
+	}
+	by := actor(c)
+	_, err = s.Jobs.EnqueueWith(c.Request.Context(), by, func(ctx context.Context, tx bun.Tx) ([]jobs.Args, error) {
+		fresh := *srv // the transaction may run twice
+		if err := models.RenewRCON(ctx, tx, s.Key, &fresh); err != nil {
+			return nil, err
+		}
+		if err := models.Audit(ctx, tx, by, "server.renew_rcon", "server:"+srv.Instance, ""); err != nil {
+			return nil, err
+		}
+		return []jobs.Args{jobs.ApplyBlueprint{ServerID: srv.ID}}, nil
+	})
+	if err != nil {
+		return err
+	}
+	s.flash(c, "rcon")
+	return goTo(c, settings)
 }

@@ -2,6 +2,7 @@ package webui
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
@@ -144,21 +146,38 @@ func (r gameFileRow) Open() string {
 	if r.Dir() {
 		return gameFolderPath(r.server, r.Path, r.all)
 	}
-	return r.server + "/files/text?path=" + url.QueryEscape(r.Path)
+	return r.server + "/files/text?" + pathQuery(r.Path).Encode()
 }
 
 // Download is where the file can be had.
 func (r gameFileRow) Download() string { return gameFilePath(r.server, r.Path) }
 
 func gameFilePath(server, p string) string {
-	return server + "/files/download?path=" + url.QueryEscape(p)
+	return server + "/files/download?" + pathQuery(p).Encode()
+}
+
+// pathQuery is a path of the game in an address. What is no text, and so can be in
+// no address, is in another form there.
+func pathQuery(p string) url.Values {
+	switch {
+	case p == "":
+		return url.Values{}
+	case utf8.ValidString(p):
+		return url.Values{"path": {p}}
+	}
+	return url.Values{"bytes": {base64.RawURLEncoding.EncodeToString([]byte(p))}}
+}
+
+// gamePath is the path that pathQuery put into an address.
+func gamePath(c *gin.Context) string {
+	if p, err := base64.RawURLEncoding.DecodeString(c.Query("bytes")); err == nil && len(p) > 0 {
+		return string(p)
+	}
+	return c.Query("path")
 }
 
 func gameFolderPath(server, dir string, all bool) string {
-	q := url.Values{}
-	if dir != "" {
-		q.Set("path", dir)
-	}
+	q := pathQuery(dir)
 	if all {
 		q.Set("view", "all")
 	}
@@ -176,7 +195,7 @@ func (s *Server) showServerFiles(c *gin.Context) error {
 	if s.Content == nil {
 		return noContent
 	}
-	dir := c.Query("path")
+	dir := gamePath(c)
 	p := serverFilesPage{All: c.Query("view") == "all", Folders: crumbs(dir), Folder: &ctl.GameFolder{Dir: dir}}
 	if p.All {
 		var spec models.Spec
@@ -275,7 +294,7 @@ func (s *Server) openGameFile(c *gin.Context) (serverView, File, rconMask, error
 	if err != nil {
 		return v, nil, mask, err
 	}
-	f, err := s.Content.OpenSeen(v.Server.Instance, hostSpec(spec), c.Query("path"))
+	f, err := s.Content.OpenSeen(v.Server.Instance, hostSpec(spec), gamePath(c))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		err = models.ErrNotFound
@@ -309,7 +328,7 @@ func (s *Server) showGameFile(c *gin.Context) error {
 		return err
 	}
 	defer func() { _ = f.Close() }() // read only; nothing can be lost
-	at := c.Query("path")
+	at := gamePath(c)
 	p := gameTextPage{Name: path.Base(at), Folders: crumbs(folderOf(at)), Size: f.Size(), Download: gameFilePath(v.Path(), at)}
 	if f.Size() > maxShown {
 		p.Why = fmt.Sprintf("It is larger than %s. Download it to look at it.", formatBytes(maxShown))
@@ -353,7 +372,7 @@ func (s *Server) downloadGameFile(c *gin.Context) error {
 	defer func() { _ = f.Close() }() // read only; nothing can be lost
 	h := c.Writer.Header()
 	h.Set("Content-Type", "application/octet-stream")
-	h.Set("Content-Disposition", attachment(path.Base(c.Query("path"))))
+	h.Set("Content-Disposition", attachment(path.Base(gamePath(c))))
 	h.Set("Content-Length", strconv.FormatInt(f.Size(), 10))
 	n, err := io.Copy(newPatientWriter(c), &maskReader{in: io.LimitReader(f, f.Size()), mask: mask})
 	if err == nil && n == f.Size() {

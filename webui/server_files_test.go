@@ -151,6 +151,10 @@ func TestServerFileIsShownAndDownloaded(t *testing.T) {
 	if got.Text != content.files["logs/a.log"] || h.Get("Content-Type") != "application/octet-stream" || h.Get("Content-Disposition") != "attachment; filename=a.log" || h.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("%q with %v", got.Text, h)
 	}
+	content.files["\xff\xfe.log"] = "no text in its name"
+	odd := gameFilePath("/servers/"+srv.Instance, "\xff\xfe.log")
+	b.get(odd).want(t, 200, "no text in its name")
+	b.get(strings.Replace(odd, "download", "text", 1)).want(t, 200, "no text in its name", "\ufffd")
 	got = b.get(files + "/download?path=" + url.QueryEscape("od\"d\r\nname"))
 	got.want(t, 200)
 	if d := got.Header.Get("Content-Disposition"); !strings.HasPrefix(d, "attachment") || strings.ContainsAny(d, "\r\n") {

@@ -86,14 +86,16 @@ class Log {
     this.cursor = el.dataset.cursor;
     this.last = Number(el.lastElementChild?.querySelector('.n')?.textContent || 0);
     this.held = null; // lines that came while paused
-    this.follows = true; // until the reader scrolls up
+    const target = el.querySelector(':target'); // the line that the address names
+    this.follows = !target; // until the reader scrolls up
     this.chip = document.querySelector(`[data-live="${CSS.escape(this.feed)}"]`);
     this.button = document.querySelector(`[data-pause="${CSS.escape(this.feed)}"]`);
     if (this.button) {
       this.button.hidden = false;
       this.button.addEventListener('click', () => this.pause(!this.held));
     }
-    this.end();
+    if (target) target.scrollIntoView({ block: 'center' }); else this.end();
+    this.top = el.scrollTop;
     el.addEventListener('scroll', () => { this.follows = this.atEnd(); }, { passive: true });
     new ResizeObserver(() => { if (this.follows) this.end(); }).observe(el); // a turned phone breaks lines elsewhere
   }
@@ -140,7 +142,10 @@ class Log {
     const rows = document.createDocumentFragment();
     for (const [n, ms, stream, text] of lines.slice(-maxLines)) {
       const at = new Date(ms);
-      rows.append(row(stream, cell('span', 'n', n), Object.assign(cell('time', 't', clock.format(at)), { dateTime: at.toISOString() }), cell('span', 'x', text)));
+      const number = Object.assign(cell('a', 'n', n), { href: `#L${n}`, tabIndex: -1 });
+      const line = row(stream, number, Object.assign(cell('time', 't', clock.format(at)), { dateTime: at.toISOString() }), cell('span', 'x', text));
+      line.id = `L${n}`;
+      rows.append(line);
     }
     this.el.append(rows);
     for (let over = this.el.childElementCount - maxLines; over > 0; over--) this.el.firstElementChild.remove();

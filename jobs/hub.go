@@ -20,6 +20,8 @@ type Hub struct {
 	rdb *redis.Client
 	log *slog.Logger
 
+	dropped atomic.Int64
+
 	mu      sync.RWMutex
 	viewers map[string]map[*Viewer]struct{} // by topic
 }
@@ -80,6 +82,10 @@ func (h *Hub) gapAll() {
 	}
 }
 
+// Dropped counts the messages that found a viewer's buffer full, of all viewers that
+// there ever were.
+func (h *Hub) Dropped() int64 { return h.dropped.Load() }
+
 // Subscribe registers a viewer of the topics. Register before reading rows, or
 // what happens in between is missed. The caller closes it.
 func (h *Hub) Subscribe(topics ...string) *Viewer {
@@ -130,6 +136,7 @@ func (v *Viewer) offer(m Message) {
 	case v.messages <- m:
 	default:
 		v.dropped.Add(1)
+		v.hub.dropped.Add(1)
 		v.gapped()
 	}
 }

@@ -2,9 +2,11 @@ package webui
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
@@ -37,6 +39,9 @@ func (s *Server) token(r *http.Request) string {
 // admit finds out who asks and whether they may. A stranger who opens a page is
 // sent to the sign-in, and from there back.
 func (s *Server) admit(c *gin.Context, need right) error {
+	if !readable(c.Request.URL) {
+		return fmt.Errorf("an address with NUL or broken UTF-8: %w", models.ErrNotFound)
+	}
 	if token := s.token(c.Request); token != "" && !isAsset(c) {
 		sess, err := models.FindSession(c.Request.Context(), s.DB, token)
 		if err != nil && !errors.Is(err, models.ErrNotFound) {
@@ -44,11 +49,29 @@ func (s *Server) admit(c *gin.Context, need right) error {
 		}
 		visitOf(c.Request.Context()).session = sess
 	}
+	if need == metrics {
+		visitOf(c.Request.Context()).scraper = s.isScraper(c.Request)
+	}
 	err := s.decide(c.Request.Context(), user(c), need, c.Param)
 	if errors.Is(err, errStranger) {
 		return s.askToSignIn(c)
 	}
 	return err
+}
+
+// readable is false for an address that no link of ours has: databases take neither
+// NUL nor broken UTF-8.
+func readable(u *url.URL) bool {
+	plain := func(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
+	if !plain(u.Path) {
+		return false
+	}
+	for key, values := range u.Query() {
+		if !plain(key) || !plain(strings.Join(values, "")) {
+			return false
+		}
+	}
+	return true
 }
 
 // isAsset is true for what needs no session, so that it costs no query.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -65,10 +66,26 @@ func (s *Server) frame(c *gin.Context) {
 				s.writeFailure(c.Writer, c.Request, internalFailure(v.id))
 			}
 		}
-		s.Log.DebugContext(c.Request.Context(), "answered", "request", v.id, "method", c.Request.Method, "path", c.Request.URL.Path,
-			"status", c.Writer.Status(), "ms", time.Since(began).Milliseconds())
+		s.answered(c, v, time.Since(began))
 	}()
 	c.Next()
+}
+
+// answered counts a request and writes its line: the route and never the address,
+// which may hold a search or an id; and of the user's id its last twelve digits,
+// which no other user has.
+func (s *Server) answered(c *gin.Context, v *visit, took time.Duration) {
+	route := c.Request.Method + " " + c.FullPath()
+	if c.FullPath() == "" {
+		route = "none"
+	}
+	s.meters.answered(route, c.Writer.Status(), took)
+	who := ""
+	if v.session != nil {
+		who = v.session.UserID[max(0, len(v.session.UserID)-12):]
+	}
+	s.Log.LogAttrs(c.Request.Context(), slog.LevelInfo, "http", slog.String("request", v.id), slog.String("user", who), slog.String("route", route),
+		slog.Int("status", c.Writer.Status()), slog.Int64("ms", took.Milliseconds()), slog.Int("bytes", max(c.Writer.Size(), 0)))
 }
 
 func requestID() string {

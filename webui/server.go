@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/uptrace/bun"
@@ -46,6 +45,10 @@ type Config struct {
 	TrustedProxies []string // addresses or networks whose X-Forwarded-For is believed; none when empty
 	PublicHost     string   // what players connect to; empty: the name in the browser's address bar
 
+	// MetricsToken opens /metrics to whoever sends it as a bearer token. It may be
+	// empty: then only administrators see that page. It has 16 characters or more.
+	MetricsToken string
+
 	Monitor         http.Handler // the queue monitor, may be nil; serves paths below MonitorPath
 	MonitorReadOnly bool
 	Version         string
@@ -63,6 +66,8 @@ type Server struct {
 	passwords *passwords
 	pages     *sharedPages
 	streams   *streams
+	meters    *meters
+	ready     readyChecks
 	uploading *atOnce // requests that send files
 	writing   *atOnce // parts of one upload, by its id
 	zipping   *atOnce // folders that are downloaded
@@ -75,6 +80,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.DB == nil || cfg.Jobs == nil || cfg.Hub == nil || cfg.Key == nil || cfg.Log == nil {
 		return nil, errors.New("webui: the configuration is not complete")
 	}
+	if cfg.MetricsToken != "" && len(cfg.MetricsToken) < minMetricsToken {
+		return nil, fmt.Errorf("the token of the metrics is too short: use at least %d characters", minMetricsToken)
+	}
 	st, err := loadStatic()
 	if err != nil {
 		return nil, err
@@ -85,6 +93,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{Config: cfg, static: st, templates: tpl, streams: newStreams(), pages: newSharedPages(), passwords: newPasswords(), uploading: newAtOnce(uploadsAtOnce), writing: newAtOnce(1), zipping: newAtOnce(zipsAtOnce)}
 	s.signins = newSigninLimits(cfg.Limiter, cfg.Log)
+	s.meters = newMeters(cfg, s.streams)
 	engine, err := s.engine()
 	if err != nil {
 		return nil, err
@@ -135,30 +144,4 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		})
 	}))
 	return cop.Handler(next)
-}
-
-// healthz says that the process is up; it asks nobody else.
-func (s *Server) healthz(c *gin.Context) error {
-	c.String(http.StatusOK, "ok\n")
-	return nil
-}
-
-// readyz says whether the process can serve: its stores answer.
-func (s *Server) readyz(c *gin.Context) error {
-	ctx, stop := context.WithTimeout(c.Request.Context(), 2*time.Second)
-	defer stop()
-	if err := s.DB.PingContext(ctx); err != nil {
-		s.Log.WarnContext(ctx, "the database does not answer", "err", err)
-		c.String(http.StatusServiceUnavailable, "the database does not answer\n")
-		return nil
-	}
-	if s.Ready != nil {
-		if err := s.Ready(ctx); err != nil {
-			s.Log.WarnContext(ctx, "the queue does not answer", "err", err)
-			c.String(http.StatusServiceUnavailable, "the queue does not answer\n")
-			return nil
-		}
-	}
-	c.String(http.StatusOK, "ok\n")
-	return nil
 }

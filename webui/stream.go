@@ -319,6 +319,7 @@ func (st *stream) writeLines(f *feed, lines []jobs.Line) error {
 		}
 	}
 	if n := f.log.Missed(); n > 0 {
+		st.s.meters.missed.Add(float64(n))
 		if err := st.out.event("missed", "", map[string]any{"topic": f.name, "count": n}); err != nil {
 			return err
 		}

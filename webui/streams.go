@@ -65,6 +65,13 @@ func (s *streams) release(o *openStream) {
 	}
 }
 
+// count is how many are open.
+func (s *streams) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}
+
 // end tells the streams that match to stop. It does not wait for them.
 func (s *streams) end(match func(streamKey) bool) {
 	s.mu.Lock()

@@ -22,7 +22,7 @@ type cli struct {
 	Web     webCommand     `cmd:"" help:"Run the web app. It needs PostgreSQL and Redis."`
 	Worker  workerCommand  `cmd:"" help:"Run the worker of this host. It needs PostgreSQL and Redis."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database up to date."`
-	User    userCommand    `cmd:"" help:"Add users and set passwords."`
+	User    userCommand    `cmd:"" help:"Add, list, deactivate and delete users, set passwords."`
 	Overlay overlayCommand `cmd:"" help:"Make shared overlays."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -23,6 +24,10 @@ import (
 type logOptions struct {
 	LogFormat string `enum:"auto,text,json" default:"auto" env:"LEFT4ME_LOG_FORMAT" help:"How to log: text, json, or auto for text on a terminal."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" env:"LEFT4ME_LOG_LEVEL" help:"What to log from."`
+}
+
+type slowOptions struct {
+	SlowQuery time.Duration `default:"200ms" env:"LEFT4ME_SLOW_QUERY" help:"Log database statements that take as long, without their values; 0 logs none."`
 }
 
 func (o logOptions) logger(c *console) *slog.Logger {

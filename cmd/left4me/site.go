@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/go-redis/redis_rate/v10"
@@ -18,11 +20,13 @@ import (
 )
 
 type siteOptions struct {
-	Listen          string   `default:"127.0.0.1:8080" env:"LEFT4ME_LISTEN" placeholder:"ADDRESS" help:"Where the web app listens."`
-	SecureCookies   bool     `env:"LEFT4ME_SECURE_COOKIES" help:"Set when the site is reached by https only."`
-	TrustedProxies  []string `env:"LEFT4ME_TRUSTED_PROXIES" placeholder:"NETWORK" help:"Proxies whose X-Forwarded-For is believed."`
-	PublicHost      string   `env:"LEFT4ME_PUBLIC_HOST" placeholder:"NAME" help:"The name or address that players connect to."`
-	QueuesWriteable bool     `env:"LEFT4ME_QUEUES_WRITEABLE" help:"Let admins change the queues in the monitor, not only look."`
+	Listen           string   `default:"127.0.0.1:8080" env:"LEFT4ME_LISTEN" placeholder:"ADDRESS" help:"Where the web app listens."`
+	SecureCookies    bool     `env:"LEFT4ME_SECURE_COOKIES" help:"Set when the site is reached by https only."`
+	TrustedProxies   []string `env:"LEFT4ME_TRUSTED_PROXIES" placeholder:"NETWORK" help:"Proxies whose X-Forwarded-For is believed."`
+	PublicHost       string   `env:"LEFT4ME_PUBLIC_HOST" placeholder:"NAME" help:"The name or address that players connect to."`
+	MetricsTokenFile string   `env:"LEFT4ME_METRICS_TOKEN_FILE" placeholder:"FILE" help:"File with the bearer token that opens /metrics, unless LEFT4ME_METRICS_TOKEN holds it. Without one only administrators see that page."`
+
+	QueuesWriteable bool `env:"LEFT4ME_QUEUES_WRITEABLE" help:"Let admins change the queues in the monitor, not only look."`
 }
 
 // listen binds the address. It is done first: a taken port must be said before
@@ -35,14 +39,34 @@ func (o siteOptions) listen(ctx context.Context) (net.Listener, error) {
 	return l, nil
 }
 
+// metricsToken reads the token from the environment or its file, "" for none.
+func (o siteOptions) metricsToken() (string, error) {
+	token := os.Getenv("LEFT4ME_METRICS_TOKEN")
+	if token == "" && o.MetricsTokenFile != "" {
+		raw, err := os.ReadFile(o.MetricsTokenFile)
+		if err != nil {
+			return "", fmt.Errorf("read the token of the metrics: %w", err)
+		}
+		if token = strings.TrimSpace(string(raw)); token == "" {
+			return "", fmt.Errorf("the file %s, which is to hold the token of the metrics, is empty", o.MetricsTokenFile)
+		}
+	}
+	return token, nil
+}
+
 // serve runs the web app on l until ctx ends.
 func (o siteOptions) serve(ctx context.Context, l net.Listener, s *stores, files webui.Content, log *slog.Logger) error {
+	token, err := o.metricsToken()
+	if err != nil {
+		return err
+	}
 	hub := jobs.NewHub(s.redis, log)
 	site, err := webui.New(webui.Config{
 		DB: s.db, Jobs: jobs.NewClient(s.db, s.redis, log), Hub: hub, Key: s.key, Log: log, Content: files,
 		Ready:         func(ctx context.Context) error { return s.redis.Ping(ctx).Err() },
 		Limiter:       redisLimiter{redis_rate.NewLimiter(s.redis), s.redis},
 		SecureCookies: o.SecureCookies, TrustedProxies: o.TrustedProxies, PublicHost: o.PublicHost,
+		MetricsToken:    token,
 		Monitor:         monitor(s.redis, !o.QueuesWriteable),
 		MonitorReadOnly: !o.QueuesWriteable, Version: version,
 	})

@@ -73,6 +73,7 @@ type upCommand struct {
 	hostOptions
 	siteOptions
 	logOptions
+	slowOptions
 }
 
 // Run starts everything and serves until it is told to stop. Game servers that
@@ -112,6 +113,7 @@ func (u *upCommand) Run(ctx context.Context, c *console) error {
 	if err := models.Migrate(ctx, s.db, log); err != nil {
 		return err
 	}
+	s.db = models.WithSlowLog(s.db, log, u.SlowQuery)
 	parts := []func(context.Context) error{func(ctx context.Context) error { return u.serve(ctx, l, s, newContent(data, log), log) }}
 	if u.Demo {
 		steam, err := startDemo(ctx, data)

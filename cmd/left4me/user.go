@@ -8,16 +8,23 @@ import (
 	"os"
 	"strings"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/uptrace/bun"
 	"golang.org/x/term"
 
+	"left4me/jobs"
 	"left4me/models"
 	"left4me/webui"
 )
 
 type userCommand struct {
-	Add    userAdd    `cmd:"" help:"Add a user."`
-	Passwd userPasswd `cmd:"" help:"Set a user's password. It ends all their sessions."`
+	List       userList       `cmd:"" help:"List the users."`
+	Add        userAdd        `cmd:"" help:"Add a user."`
+	Passwd     userPasswd     `cmd:"" help:"Set a user's password. It ends all their sessions."`
+	Admin      userAdmin      `cmd:"" help:"Give or take an administrator's rights."`
+	Deactivate userDeactivate `cmd:"" help:"Keep a user out: their sessions end, their waiting jobs are cancelled, nothing of theirs is deleted."`
+	Activate   userActivate   `cmd:"" help:"Let a user in again."`
+	Delete     userDelete     `cmd:"" help:"Delete a user who owns nothing. Their jobs and audit lines stay."`
 }
 
 // userOptions name the database: DATABASE_URL, or the one in a data folder of
@@ -44,19 +51,69 @@ func (o *userOptions) open(ctx context.Context, c *console) (*bun.DB, error) {
 	return db, models.Migrate(ctx, db, o.logger(c))
 }
 
+// peopleOptions also name Redis, through which open pages learn at once that a
+// user's rights changed. Without it they do within ten seconds.
+type peopleOptions struct {
+	userOptions
+	RedisURL string `env:"REDIS_URL" placeholder:"URL" help:"Redis; without it open pages notice a change within ten seconds, not at once."`
+}
+
+// people is the open stores of a command about users.
+type people struct {
+	db    *bun.DB
+	redis *redis.Client // nil for none
+	jobs  *jobs.Client
+}
+
+func (p *people) close() {
+	if p.redis != nil {
+		_ = p.redis.Close() // the process ends
+	}
+	_ = p.db.Close() // the process ends
+}
+
+func (o *peopleOptions) openPeople(ctx context.Context, c *console) (*people, error) {
+	p := &people{}
+	var err error
+	if p.db, err = o.open(ctx, c); err != nil {
+		return nil, err
+	}
+	if o.RedisURL != "" {
+		if p.redis, err = openRedis(o.RedisURL); err != nil {
+			p.close()
+			return nil, err
+		}
+	}
+	p.jobs = jobs.NewClient(p.db, p.redis, o.logger(c))
+	return p, nil
+}
+
+// find is the user of that name, or the sentence that there is none.
+func (p *people) find(ctx context.Context, name string) (*models.User, error) {
+	u, err := models.UserByName(ctx, p.db, name)
+	if errors.Is(err, models.ErrNotFound) {
+		return nil, fmt.Errorf("there is no user %s; to see who there is: left4me user list", name)
+	}
+	return u, err
+}
+
+// operator is who the audit log names for what is done here. No user can have this
+// name.
+var operator = models.Actor{Name: "(host)"}
+
 type userAdd struct {
 	Name  string `arg:"" help:"The name to sign in with."`
-	Admin bool   `help:"May install the game and see everything that runs."`
-	userOptions
+	Admin bool   `help:"May install the game, add users and see everything that runs."`
+	peopleOptions
 }
 
 // Run asks for the password and adds the user.
 func (u *userAdd) Run(ctx context.Context, c *console) error {
-	db, err := u.open(ctx, c)
+	p, err := u.openPeople(ctx, c)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = db.Close() }() // the process ends
+	defer p.close()
 	if err := models.CheckUserName(u.Name); err != nil {
 		return err
 	}
@@ -64,7 +121,7 @@ func (u *userAdd) Run(ctx context.Context, c *console) error {
 	if err != nil {
 		return err
 	}
-	if _, err := models.CreateUser(ctx, db, u.Name, hash, u.Admin); errors.Is(err, models.ErrTaken) {
+	if _, err := p.jobs.CreateUser(ctx, operator, u.Name, hash, u.Admin); errors.Is(err, models.ErrTaken) {
 		return fmt.Errorf("there is a user %s already; to set their password: left4me user passwd %s", u.Name, u.Name)
 	} else if err != nil {
 		return err
@@ -75,27 +132,25 @@ func (u *userAdd) Run(ctx context.Context, c *console) error {
 
 type userPasswd struct {
 	Name string `arg:"" help:"Whose password."`
-	userOptions
+	peopleOptions
 }
 
 // Run asks for the password and stores it.
 func (u *userPasswd) Run(ctx context.Context, c *console) error {
-	db, err := u.open(ctx, c)
+	p, err := u.openPeople(ctx, c)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = db.Close() }() // the process ends
-	row, err := models.UserByName(ctx, db, u.Name)
-	if errors.Is(err, models.ErrNotFound) {
-		return fmt.Errorf("there is no user %s; to add one: left4me user add %s", u.Name, u.Name)
-	} else if err != nil {
+	defer p.close()
+	row, err := p.find(ctx, u.Name)
+	if err != nil {
 		return err
 	}
 	hash, err := askPassword(c)
 	if err != nil {
 		return err
 	}
-	if err := models.SetPassword(ctx, db, row.ID, hash, ""); err != nil {
+	if err := p.jobs.ResetPassword(ctx, operator, row.ID, hash); err != nil {
 		return err
 	}
 	c.say("The password of %s is set and their sessions have ended.", row.Name)

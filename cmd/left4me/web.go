@@ -1,12 +1,17 @@
 package main
 
-import "context"
+import (
+	"context"
+
+	"left4me/models"
+)
 
 type webCommand struct {
 	Root string `env:"LEFT4ME_ROOT" default:"/var/lib/left4me" placeholder:"DIR" help:"The state root, of which pages show overlays and into which uploads go."`
 	storeOptions
 	siteOptions
 	logOptions
+	slowOptions
 }
 
 // Run serves the web app until it is told to stop.
@@ -22,5 +27,6 @@ func (w *webCommand) Run(ctx context.Context, c *console) error {
 	}
 	defer s.close()
 	log := w.logger(c)
+	s.db = models.WithSlowLog(s.db, log, w.SlowQuery)
 	return w.serve(ctx, l, s, newContent(w.Root, log), log)
 }

@@ -13,6 +13,7 @@ type workerCommand struct {
 	storeOptions
 	hostOptions
 	logOptions
+	slowOptions
 }
 
 // Run carries out jobs until it is told to stop.
@@ -22,7 +23,9 @@ func (w *workerCommand) Run(ctx context.Context, c *console) error {
 		return err
 	}
 	defer s.close()
-	return work(ctx, s, w.hostOptions, w.Root, w.logger(c))
+	log := w.logger(c)
+	s.db = models.WithSlowLog(s.db, log, w.SlowQuery)
+	return work(ctx, s, w.hostOptions, w.Root, log)
 }
 
 func work(ctx context.Context, s *stores, o hostOptions, root string, log *slog.Logger) error {

@@ -23,6 +23,10 @@ type attempt struct {
 	cancel context.CancelCauseFunc
 
 	lines chan models.LogLine
+	// ending is what was recorded of the attempt's end; its state is "" while nothing
+	// is, and queued when the job is to be tried again.
+	ending models.Ending
+	began  time.Time
 
 	mu       sync.Mutex
 	progress models.JobProgress
@@ -259,6 +263,8 @@ func (a *attempt) finish(ctx context.Context, err error) {
 		one, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		dbErr := a.record(one, cause, err)
 		if dbErr == nil {
+			a.w.Log.InfoContext(ctx, "a job's attempt ended", "job", a.job.ID, "kind", a.job.Kind, "state", string(a.ending.State), "attempt", a.job.Attempt,
+				"ms", models.Now().Sub(a.began).Milliseconds())
 			a.changed()
 			if err == nil && a.afterEnd != nil {
 				a.afterEnd(one)
@@ -278,14 +284,20 @@ func (a *attempt) finish(ctx context.Context, err error) {
 	}
 }
 
-func (a *attempt) record(ctx context.Context, cause, err error) error {
+func (a *attempt) record(ctx context.Context, cause, err error) (failed error) {
 	e := models.Ending{State: models.JobSucceeded, Notices: a.notices, Progress: a.progress}
 	zero := 0
+	defer func() {
+		if failed == nil {
+			a.ending = e
+		}
+	}()
 	var f *failure
 	switch {
 	case err == nil: // done, even if its end was asked for too late
 		e.ExitCode = &zero
 	case errors.Is(cause, errShutdown):
+		e.State = models.JobQueued
 		return models.RetryJob(ctx, a.w.DB, a.job.ID, a.job.Attempt, models.Now(), "The worker was restarted. The job goes on.")
 	case errors.Is(cause, errCancel):
 		e.State, e.Message = models.JobCancelled, "Cancelled."
@@ -294,6 +306,7 @@ func (a *attempt) record(ctx context.Context, cause, err error) error {
 		}
 	case errors.As(err, &f):
 		if f.retry && a.job.Attempt < a.job.MaxAttempts {
+			e.State = models.JobQueued
 			after := models.Now().Add(time.Duration(a.job.Attempt) * 3 * time.Second)
 			return models.RetryJob(ctx, a.w.DB, a.job.ID, a.job.Attempt, after, f.message)
 		}

@@ -37,7 +37,7 @@ func (w *Worker) sweep(ctx context.Context) {
 			lastWarning = time.Now()
 		}
 		if time.Since(lastExpiry) > time.Hour {
-			if models.DeleteExpiredSessions(one, w.DB) == nil {
+			if err := errors.Join(models.DeleteExpiredSessions(one, w.DB), w.trimArchive(one)); err == nil {
 				lastExpiry = time.Now()
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -153,7 +154,7 @@ func (w *Worker) giveBack() {
 }
 
 // process handles one task: a hint that a job may be due. Whatever asynq thinks
-// of the task afterwards does not matter, so it is always told that all is well.
+// of the task afterwards does not matter; it is told only which jobs failed.
 func (w *Worker) process(ctx context.Context, t *asynq.Task) error {
 	id, err := jobs.TaskJob(t)
 	if err != nil {
@@ -170,15 +171,25 @@ func (w *Worker) process(ctx context.Context, t *asynq.Task) error {
 	if job.Kind != t.Type() { // asynq matches prefixes; we do not
 		w.Log.WarnContext(ctx, "a task had another kind than its job", "job", id, "task", t.Type(), "kind", job.Kind)
 	}
-	w.run(job)
-	return nil
+	return outcome(w.run(job))
+}
+
+// outcome is what the queue is told of an attempt. A job that failed is an error,
+// which puts its task with the job's message among the archived ones of the queue
+// monitor; asynq never tries it again. That cannot wake the job either: its row has
+// ended, and another attempt's task would have another id.
+func outcome(e models.Ending) error {
+	if e.State != models.JobFailed {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", strings.TrimSuffix(e.Message, "."), asynq.SkipRetry)
 }
 
 // run carries one claimed attempt out, on a context of its own: asynq's may end
 // for reasons that are none of the job's.
-func (w *Worker) run(job *models.Job) {
+func (w *Worker) run(job *models.Job) models.Ending {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	a := &attempt{w: w, job: job, cancel: cancel}
+	a := &attempt{w: w, job: job, cancel: cancel, began: models.Now()}
 	w.mu.Lock()
 	if w.closing {
 		cancel(errShutdown)
@@ -194,6 +205,7 @@ func (w *Worker) run(job *models.Job) {
 		w.done.Done()
 	}()
 	a.carryOut(ctx)
+	return a.ending
 }
 
 // listen obeys direct words from the web: cancels and opened consoles.

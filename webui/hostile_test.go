@@ -146,7 +146,7 @@ func TestGoldenFragments(t *testing.T) {
 	srv := func(state models.ServerState, status models.ServerStatus) *models.Server {
 		return &models.Server{
 			ID: "s1", UserID: "u1", Instance: "friday-versus-k3x9", Name: "Friday <versus>", Port: 27015, Observed: state, Desired: models.ServerStopped,
-			ObservedSince: at, ObservedAt: at, Status: status, AppliedRevision: 3, Blueprint: &models.Blueprint{ID: "b1", Name: "Competitive", Revision: 3},
+			ObservedSince: at, ObservedAt: models.Now(), Status: status, AppliedRevision: 3, Blueprint: &models.Blueprint{ID: "b1", Name: "Competitive", Revision: 3},
 		}
 	}
 	job := func(kind string, state models.JobState) jobView {
@@ -237,7 +237,7 @@ func TestServerButtons(t *testing.T) {
 		"apply before a start": {models.ServerAbsent, []held{{apply, models.JobRunning}, {start, models.JobQueued}}, "Never started", false, true},
 	}
 	for name, tt := range tests {
-		v := serverView{Server: &models.Server{Observed: tt.observed}}
+		v := serverView{Server: &models.Server{Observed: tt.observed, ObservedAt: models.Now()}}
 		for _, h := range tt.jobs {
 			v.Jobs = append(v.Jobs, jobView{Job: &models.Job{Kind: h.kind, State: h.state}})
 		}

@@ -21,6 +21,7 @@ type serverCard struct {
 	Kind    string // of state, as the list's filter has it
 	Running bool
 	Since   time.Time // of the state; zero for a server that was never started
+	Seen    time.Time // when its host last told of it; zero unless that is too long ago
 
 	Sky     string // what stands in the place of the map when there is none
 	Map     string // its title
@@ -76,6 +77,9 @@ func cardOf(v serverView) serverCard {
 	}
 	if srv.Observed != models.ServerAbsent {
 		c.Since = srv.ObservedSince.UTC()
+	}
+	if v.Late() {
+		c.Seen = srv.ObservedAt.UTC()
 	}
 	if live := v.Live(); live != nil {
 		c.Live, c.Players, c.Max = true, live.Players, live.Max

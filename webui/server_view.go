@@ -50,21 +50,7 @@ func (v serverView) State() stateView {
 			return stateView{"Being deleted", "busy"}
 		}
 	}
-	switch v.Server.Observed {
-	case models.ServerRunning:
-		return stateView{"Running", "ok"}
-	case models.ServerStarting:
-		return stateView{"Starting", "busy"}
-	case models.ServerStopping:
-		return stateView{"Stopping", "busy"}
-	case models.ServerFailed:
-		return stateView{"Failed", "bad"}
-	case models.ServerUnknown:
-		return stateView{"Unknown", "warn"}
-	case models.ServerAbsent:
-		return stateView{"Never started", "off"}
-	}
-	return stateView{"Stopped", "off"}
+	return v.observed()
 }
 
 // Up says that the game's process is there.
@@ -111,6 +97,8 @@ func (v serverView) Trouble() string {
 		return ""
 	case s.Observed == models.ServerUnknown && s.Status.Message != "":
 		return s.Status.Message
+	case v.Up() && s.Status.Hung:
+		return s.Status.Message
 	case s.Desired == models.ServerRunning && s.Observed == models.ServerStopped:
 		return "You asked for it to run, and it does not. Start it again; its log says why it ended."
 	}
@@ -119,7 +107,7 @@ func (v serverView) Trouble() string {
 
 // Hint is a sentence about a state that is fine but not obvious.
 func (v serverView) Hint() string {
-	if v.Up() {
+	if v.Up() && !v.Server.Status.Hung {
 		return v.Server.Status.Message
 	}
 	return ""

@@ -443,27 +443,26 @@ func Jobs(ctx context.Context, db bun.IDB, f JobFilter) ([]Job, error) {
 }
 
 // numbers selects the numbers of the jobs, and of as many again for somebody who is no
-// administrator. Of what is theirs those they asked for and those on their things are
-// looked for apart, each along an index of its own that has them in order: with an OR
-// between the two a database reads all jobs there are to find the 20 of a user.
+// administrator. An OR between "asked for by them" and "on what is theirs" would make a
+// database read all jobs there are, or all of theirs: so the two are looked for apart,
+// each along an index of its own that has them in order, and where an index finds a few
+// whosever they are, those are chosen from afterwards.
 func (f JobFilter) numbers(db bun.IDB) *bun.SelectQuery {
-	few := f.Unfinished || f.ServerID != "" || f.OverlayID != 0 // an index finds them whosever they are
+	among := func(q *bun.SelectQuery) *bun.SelectQuery { return db.NewSelect().TableExpr("(?) AS found", q).Column("id") }
 	switch {
 	case f.User.Admin:
-		return f.newest(db)
-	case few:
-		return f.newest(db).Where("(user_id = ? OR owner_id = ?)", f.User.ID, f.User.ID)
+		return f.newest(db, f.Limit)
+	case f.Unfinished || f.ServerID != "" || f.OverlayID != 0:
+		some := f.newest(db, max(20*f.Limit, 5000)).Column("user_id", "owner_id")
+		return among(some).Where("user_id = ? OR owner_id = ?", f.User.ID, f.User.ID).OrderExpr("id DESC").Limit(int64(f.Limit))
 	}
-	asked, own := f.newest(db).Where("user_id = ?", f.User.ID), f.newest(db).Where("owner_id = ?", f.User.ID)
-	both := func(q *bun.SelectQuery) *bun.SelectQuery {
-		return db.NewSelect().TableExpr("(?) AS found", q).Column("id")
-	}
-	return both(asked).Union(both(own))
+	asked, own := f.newest(db, f.Limit).Where("user_id = ?", f.User.ID), f.newest(db, f.Limit).Where("owner_id = ?", f.User.ID)
+	return among(asked).Union(among(own))
 }
 
 // newest selects the numbers of the newest jobs, whosever they are.
-func (f JobFilter) newest(db bun.IDB) *bun.SelectQuery {
-	q := db.NewSelect().Table("jobs").Column("id").OrderExpr("id DESC").Limit(int64(f.Limit))
+func (f JobFilter) newest(db bun.IDB, limit int) *bun.SelectQuery {
+	q := db.NewSelect().Table("jobs").Column("id").OrderExpr("id DESC").Limit(int64(limit))
 	if f.ServerID != "" {
 		q = q.Where("server_id = ?", f.ServerID)
 	}

@@ -38,7 +38,10 @@ func pictures(t testing.TB) string {
 // look checks that the page fits a desk and a phone, and takes its picture on
 // both, by day and by night, when pictures are wanted. It reads nothing anew:
 // what was on the page stays on it.
-func (b *tab) look(name string) {
+func (b *tab) look(name string) { b.t.Helper(); b.lookWith(name, nil) }
+
+// lookWith also calls each in every size and colour, unless it is nil.
+func (b *tab) lookWith(name string, each func(s screen, mode string)) {
 	b.t.Helper()
 	dir := pictures(b.t)
 	for _, s := range []screen{phone, wide} {
@@ -52,12 +55,17 @@ func (b *tab) look(name string) {
 		if over != "" {
 			b.t.Errorf("%s does not fit %d px:\n%s", name, s.width, over)
 		}
-		if dir == "" {
+		if dir == "" && each == nil {
 			continue
 		}
 		for _, mode := range []string{"light", "dark"} {
 			b.paint(mode)
-			b.shoot(filepath.Join(dir, name+"-"+s.name+"-"+mode+".png"))
+			if dir != "" {
+				b.shoot(filepath.Join(dir, name+"-"+s.name+"-"+mode+".png"))
+			}
+			if each != nil {
+				each(s, mode)
+			}
 		}
 	}
 	b.paint("")

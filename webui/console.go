@@ -115,9 +115,6 @@ func (s *Server) renderConsole(c *gin.Context, status int, v serverView, form co
 
 // exchanges reads the page before the command before, or the newest one for "".
 func (s *Server) exchanges(ctx context.Context, v serverView, before string) (exchanges, error) {
-	if len(before) > 40 {
-		return exchanges{}, fmt.Errorf("console before %q: %w", clip(before, 40), models.ErrNotFound)
-	}
 	rows, err := models.ConsoleCommands(ctx, s.DB, v.Server.ID, before, exchangesPerPage+1)
 	if err != nil {
 		return exchanges{}, err

@@ -59,6 +59,8 @@ async function load() {
     const answer = await fetch(byID('console-form').dataset.words);
     if (answer.ok) words = await answer.json();
   } catch { /* there is no completion then */ }
+  const input = byID('command');
+  if (document.activeElement === input) offer(input); // what was typed meanwhile
 }
 
 function wordAt(input) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,10 +14,10 @@ import (
 	"left4me/models/modelstest"
 )
 
-// TestRights tries every route as a stranger, as the owner of the thing, as
-// another user and as an administrator. A route that the table does not name
-// fails it.
-func TestRights(t *testing.T) {
+// TestAttack13Rights tries every route as a stranger, as the owner of the thing, as
+// another user, as an administrator and as a user who was deactivated, who gets what
+// a stranger gets. A route that the table does not name fails it.
+func TestAttack13Rights(t *testing.T) {
 	const (
 		ok     = 200
 		to     = 303 // a redirect: done, or to the sign-in
@@ -169,6 +170,11 @@ func TestRights(t *testing.T) {
 		if _, ok := table[name]; !ok {
 			t.Errorf("the route %s is not in the table of rights: decide who may use it and add it", name)
 		}
+		for param, rights := range rightsOf {
+			if strings.Contains(r.path+"/", param+"/") && !slices.Contains(rights, r.right) {
+				t.Errorf("the route %s names a thing, and its right does not ask whose that is", name)
+			}
+		}
 	}
 	engine, err := probe.engine()
 	if err != nil {
@@ -184,7 +190,7 @@ func TestRights(t *testing.T) {
 			t.Errorf("the table names %s, which is no route", name)
 			continue
 		}
-		for role, status := range map[string]int{"stranger": want.stranger, "owner": want.owner, "other": want.other, "admin": want.admin} {
+		for role, status := range map[string]int{"stranger": want.stranger, "deactivated": want.stranger, "owner": want.owner, "other": want.other, "admin": want.admin} {
 			t.Run(name+" as "+role, func(t *testing.T) {
 				probe.tryRoute(t, name, role, status)
 			})
@@ -192,41 +198,104 @@ func TestRights(t *testing.T) {
 	}
 }
 
-// tryRoute makes people and things of its own, so that no try sees what another
-// one did.
-func (s *site) tryRoute(t *testing.T, name, role string, want int) {
+// rightsOf are the rights that a route may have whose address names such a thing.
+var rightsOf = map[string][]right{
+	"/servers/:instance":   {ownServer},
+	"/blueprints/:id":      {ownBlueprint},
+	"/overlays/:overlay":   {seeOverlay, changeOverlay, judgeOverlay, adminOnly},
+	"/jobs/:number":        {seeJob},
+	"/admin":               {adminOnly},
+	"/users/:user":         {adminOnly},
+	"/schedules/:schedule": {adminOnly},
+}
+
+// things is one of everything that an address can name, all of one user.
+type things struct {
+	owner, other, admin, gone *models.User
+	srv                       *models.Server
+	job                       *models.Job
+	overlay                   *models.Overlay
+	upload                    *models.Upload
+	command                   *models.ConsoleCommand
+	session                   string // of another browser of the owner's
+}
+
+// thingsFor makes things, and people of its own unless owner is given, for a try of
+// the route.
+func (s *site) thingsFor(t *testing.T, route string, owner *models.User) *things {
+	t.Helper()
 	ctx := context.Background()
-	owner, other, admin := modelstest.User(t, s.db, false), modelstest.User(t, s.db, false), modelstest.User(t, s.db, true)
-	srv := modelstest.Server(t, s.db, s.key, owner)
-	job, err := s.Jobs.Enqueue(ctx, models.Actor{ID: owner.ID, Name: owner.Name}, jobs.StartServer{ServerID: srv.ID})
-	if err != nil {
+	th := &things{owner: owner, other: modelstest.User(t, s.db, false), admin: modelstest.User(t, s.db, true), gone: modelstest.User(t, s.db, false)}
+	if owner == nil {
+		th.owner = modelstest.User(t, s.db, false)
+	}
+	by := models.Actor{ID: th.owner.ID, Name: th.owner.Name}
+	th.srv = modelstest.Server(t, s.db, s.key, th.owner)
+	var err error
+	if th.job, err = s.Jobs.Enqueue(ctx, by, jobs.StartServer{ServerID: th.srv.ID}); err != nil {
 		t.Fatal(err)
 	}
 	kind := models.OverlayWorkshop
-	switch _, below, _ := strings.Cut(name, "/:overlay/"); {
+	switch _, below, _ := strings.Cut(route, "/:overlay/"); {
 	case strings.HasPrefix(below, "files"), strings.HasPrefix(below, "uploads"), strings.HasPrefix(below, "draft"):
 		kind = models.OverlayFiles
 	case below == "script":
 		kind = models.OverlayScript
 	}
-	overlay := modelstest.Overlay(t, s.db, owner, kind)
-	modelstest.Publish(t, s.db, overlay, job.ID)
-	upload := &models.Upload{UserID: owner.ID, OverlayID: overlay.ID, Name: "a.vpk", Size: 10, Op: "put"}
-	if err := models.CreateUpload(ctx, s.db, upload); err != nil {
+	th.overlay = modelstest.Overlay(t, s.db, th.owner, kind)
+	modelstest.Publish(t, s.db, th.overlay, th.job.ID)
+	th.upload = &models.Upload{UserID: th.owner.ID, OverlayID: th.overlay.ID, Name: "a.vpk", Size: 10, Op: "put"}
+	if err := models.CreateUpload(ctx, s.db, th.upload); err != nil {
 		t.Fatal(err)
 	}
-	session, err := models.CreateSession(ctx, s.db, owner.ID, "192.0.2.1", "another browser")
+	if th.session, err = models.CreateSession(ctx, s.db, th.owner.ID, "192.0.2.1", "another browser"); err != nil {
+		t.Fatal(err)
+	}
+	th.command, err = s.Jobs.Command(ctx, by, th.srv, jobs.Command{Verb: models.CommandUnban, CommandArguments: models.CommandArguments{SteamID: "STEAM_1:0:5"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	told, err := s.Jobs.Command(ctx, models.Actor{ID: owner.ID, Name: owner.Name}, srv, jobs.Command{Verb: models.CommandUnban, CommandArguments: models.CommandArguments{SteamID: "STEAM_1:0:5"}})
-	if err != nil {
+	return th
+}
+
+// address is the route's method, and its path with these things in it.
+func (th *things) address(s *site, route string) (method, path string) {
+	method, path, _ = strings.Cut(route, " ")
+	return method, strings.NewReplacer(":instance", th.srv.Instance, ":id", th.srv.BlueprintID, ":number", fmt.Sprint(th.job.ID),
+		":overlay", fmt.Sprint(th.overlay.ID), ":upload", th.upload.ID, ":command", th.command.ID, ":user", th.owner.ID, ":session", models.SessionID(th.session),
+		":item", "121086524", ":schedule", "game.check", ":file", s.static.byName["app.css"], "*rest", "x").Replace(path)
+}
+
+// deactivated is the browser of somebody who was signed in when they were
+// deactivated.
+func (s *site) deactivated(t *testing.T, u *models.User) *browser {
+	t.Helper()
+	b := s.browser(u)
+	if _, err := s.db.NewUpdate().Model((*models.User)(nil)).Set("active = ?", false).Where("id = ?", u.ID).Exec(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	who := map[string]*browser{"stranger": s.browser(nil), "owner": s.browser(owner), "other": s.browser(other), "admin": s.browser(admin)}[role]
-	method, path, _ := strings.Cut(name, " ")
-	path = strings.NewReplacer(":instance", srv.Instance, ":id", srv.BlueprintID, ":number", fmt.Sprint(job.ID),
-		":overlay", fmt.Sprint(overlay.ID), ":upload", upload.ID, ":command", told.ID, ":user", owner.ID, ":session", models.SessionID(session), ":item", "121086524", ":schedule", "game.check", ":file", s.static.byName["app.css"], "*rest", "x").Replace(path)
+	return b
+}
+
+// tryRoute makes people and things of its own, so that no try sees what another
+// one did.
+func (s *site) tryRoute(t *testing.T, name, role string, want int) {
+	th := s.thingsFor(t, name, nil)
+	srv, owner := th.srv, th.owner
+	var who *browser
+	switch role {
+	case "stranger":
+		who = s.browser(nil)
+	case "owner":
+		who = s.browser(owner)
+	case "other":
+		who = s.browser(th.other)
+	case "admin":
+		who = s.browser(th.admin)
+	case "deactivated":
+		who = s.deactivated(t, th.gone)
+	}
+	method, path := th.address(s, name)
 	if path == "/events" {
 		if role == "owner" { // a stream that works does not end; the streams' own tests open it
 			return
@@ -242,10 +311,11 @@ func (s *site) tryRoute(t *testing.T, name, role string, want int) {
 		t.Fatalf("%s %s: status %d, want %d; body:\n%s", method, path, got.StatusCode, want, clip(got.Text, 500))
 	}
 	location := got.Header.Get("Location")
-	if role == "stranger" && want == http.StatusSeeOther && !strings.HasPrefix(location, "/signin") {
-		t.Errorf("a stranger is sent to %q, want the sign-in", location)
+	nobody := role == "stranger" || role == "deactivated"
+	if nobody && want == http.StatusSeeOther && !strings.HasPrefix(location, "/signin") {
+		t.Errorf("%s is sent to %q, want the sign-in", role, location)
 	}
-	if role != "stranger" && strings.HasPrefix(location, "/signin") && path != "/signout" {
+	if !nobody && strings.HasPrefix(location, "/signin") && path != "/signout" {
 		t.Errorf("%s is sent to %q", role, location)
 	}
 	if want == http.StatusNotFound && (strings.Contains(got.Text, srv.Name) || strings.Contains(got.Text, owner.Name)) {
@@ -253,9 +323,9 @@ func (s *site) tryRoute(t *testing.T, name, role string, want int) {
 	}
 }
 
-// TestListsShowOnlyOwnThings looks for one user's things on every list that
+// TestAttack16ListsShowOnlyOwnThings looks for one user's things on every list that
 // another one can open.
-func TestListsShowOnlyOwnThings(t *testing.T) {
+func TestAttack16ListsShowOnlyOwnThings(t *testing.T) {
 	s := newSite(t)
 	owner, other := modelstest.User(t, s.db, false), modelstest.User(t, s.db, false)
 	srv, maps := modelstest.Server(t, s.db, s.key, owner), modelstest.Overlay(t, s.db, owner, models.OverlayWorkshop)
@@ -277,8 +347,8 @@ func TestListsShowOnlyOwnThings(t *testing.T) {
 	}
 }
 
-// TestMassAssignment sends fields that no form has.
-func TestMassAssignment(t *testing.T) {
+// TestAttack15MassAssignment sends fields that no form has.
+func TestAttack15MassAssignment(t *testing.T) {
 	s := newSite(t)
 	ctx := context.Background()
 	owner, other := modelstest.User(t, s.db, false), modelstest.User(t, s.db, false)
@@ -304,9 +374,9 @@ func TestMassAssignment(t *testing.T) {
 	b.post("/servers/"+srv.Instance, extra).want(t, 422, "Choose one of your blueprints.")
 }
 
-// TestWriteableMonitor: where the queue monitor may be written to, that is for
+// TestAttack13WriteableMonitor: where the queue monitor may be written to, that is for
 // administrators, too.
-func TestWriteableMonitor(t *testing.T) {
+func TestAttack13WriteableMonitor(t *testing.T) {
 	s := newSite(t, func(c *Config) {
 		c.Monitor = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "monitor") })
 	})

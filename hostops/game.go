@@ -24,6 +24,7 @@ func (h *Host) Game() ctl.Game {
 	g := ctl.Game{Latest: known.Latest, Checked: known.Checked, Method: string(known.Method)}
 	m, manifestErr := steam.ReadManifest(dir)
 	if err := steam.Installed(dir); err != nil {
+		g.Changing = steam.Changing(dir)
 		if !errors.Is(manifestErr, fs.ErrNotExist) && !m.Seeded() {
 			g.Message = err.Error()
 		}

@@ -40,11 +40,11 @@ func (h *Host) Install(ctx context.Context, method steam.Method, stderr io.Write
 	o := h.steamOptions(stderr)
 	o.Dir, o.Method = h.path(dirInstallation), method
 	notices, err = steam.Install(ctx, o)
+	game := h.Game() // in whatever state it was left
+	h.Emit(ctl.Event{Type: ctl.EventGame, At: now(), Game: &game})
 	if err != nil {
 		return notices, h.diskError(err)
 	}
-	game := h.Game()
-	h.Emit(ctl.Event{Type: ctl.EventGame, At: now(), Game: &game})
 	h.say("The game is installed and up to date.")
 	return notices, nil
 }

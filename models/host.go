@@ -63,7 +63,8 @@ type Game struct {
 	Version   string    `json:"version,omitempty"` // such as 2.2.4.3
 	Size      int64     `json:"size,omitempty"`    // bytes, as the manifest says
 	Updated   time.Time `json:"updated,omitzero"`
-	Message   string    `json:"message,omitempty"` // why it is not usable
+	Changing  bool      `json:"changing,omitempty"` // somebody installs it at this moment
+	Message   string    `json:"message,omitempty"`  // why it is not usable
 }
 
 // Outdated says that Steam has another build than the installed one.

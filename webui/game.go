@@ -53,6 +53,8 @@ func (v gameCard) State() stateView {
 		return stateView{"Installing", "busy"}
 	case v.Job != nil:
 		return v.Job.State()
+	case v.Host.Game.Changing:
+		return stateView{"Being installed", "busy"}
 	case v.HalfDone():
 		return stateView{"Not complete", "bad"}
 	case v.Host.Game.Outdated():
@@ -70,7 +72,7 @@ func (v gameCard) State() stateView {
 // HalfDone says that there are files and that they cannot be used: an install or
 // update did not get to its end.
 func (v gameCard) HalfDone() bool {
-	return v.Job == nil && !v.Host.Game.Installed && v.Host.Game.Message != ""
+	return v.Job == nil && !v.Host.Game.Installed && !v.Host.Game.Changing && v.Host.Game.Message != ""
 }
 
 // Half says what is wrong with such files. What to do about it on the host's command
@@ -86,6 +88,8 @@ func (v gameCard) Fresh() string {
 	switch {
 	case v.HalfDone():
 		return "Servers cannot be started until an install has come to its end."
+	case g.Changing:
+		return "It is being installed or updated at this moment."
 	case !g.Installed:
 		return "It is not on this host yet."
 	case g.Latest == "":
@@ -108,7 +112,7 @@ func (v gameCard) Way() string { return installWays[v.Host.Game.Method] }
 
 // CanUpdate: nothing is done to the game at the moment.
 func (v gameCard) CanUpdate() bool {
-	return v.Admin && v.Job == nil && (v.Update == nil || !v.Update.Live())
+	return v.Admin && v.Job == nil && !v.Host.Game.Changing && (v.Update == nil || !v.Update.Live())
 }
 
 // gameCard reads all that the page of the game shows.

@@ -101,7 +101,8 @@ type Game struct {
 	Version   string    `json:"version,omitempty"` // PatchVersion of steam.inf
 	Size      int64     `json:"size,omitempty"`    // bytes, as the manifest says
 	Updated   time.Time `json:"updated,omitzero"`
-	Message   string    `json:"message,omitempty"` // why it is not usable
+	Changing  bool      `json:"changing,omitempty"` // an install is under way at this moment
+	Message   string    `json:"message,omitempty"`  // why it is not usable
 }
 
 // Outdated reports whether Steam has another build than the installed one.

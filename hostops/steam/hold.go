@@ -129,8 +129,8 @@ func describe(f *os.File, home string) string {
 	return fmt.Sprintf("l4d2ctl %s (process %d) uses %s since %s", verb, who.PID, home, since)
 }
 
-// changing reports whether a steamcmd is at work on the installation.
-func changing(dir string) bool {
+// Changing reports whether a steamcmd is at work on the installation.
+func Changing(dir string) bool {
 	f, err := os.Open(dir)
 	if err != nil {
 		return false

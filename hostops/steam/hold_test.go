@@ -72,7 +72,7 @@ func TestTheLocksOutliveUs(t *testing.T) {
 	if _, err := Install(t.Context(), b.Options); !errors.Is(err, ctl.ErrBusy) {
 		t.Errorf("an orphan is at work: %v", err)
 	}
-	if !changing(b.Dir) {
+	if !Changing(b.Dir) {
 		t.Error("a game that an orphan changes could be started")
 	}
 	if err := orphan.Process.Kill(); err != nil {

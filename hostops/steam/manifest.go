@@ -70,7 +70,7 @@ var neededFiles = []string{"srcds_linux", "left4dead2/steam.inf"}
 // Otherwise the error is ctl.ErrNotInstalled with a sentence that says what is
 // missing.
 func Installed(dir string) error {
-	if changing(dir) { // before the manifest says so, too
+	if Changing(dir) { // before the manifest says so, too
 		return notInstalled("the game is being installed or updated at this moment: wait until that is done")
 	}
 	return complete(dir)

@@ -74,7 +74,7 @@ func (w *Worker) observed(ctx context.Context, s ctl.Status) {
 func (w *Worker) observedGame(ctx context.Context, g ctl.Game) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer stop()
-	row := models.Game{Installed: g.Installed, Build: g.Build, Latest: g.Latest, CheckedAt: g.Checked, Method: g.Method, Version: g.Version, Size: g.Size, Updated: g.Updated, Message: g.Message}
+	row := models.Game{Installed: g.Installed, Build: g.Build, Latest: g.Latest, CheckedAt: g.Checked, Method: g.Method, Version: g.Version, Size: g.Size, Updated: g.Updated, Changing: g.Changing, Message: g.Message}
 	if err := models.SeeHost(ctx, w.DB, w.Host, &row); err != nil {
 		w.Log.WarnContext(ctx, "could not store what is installed", "err", err)
 		return

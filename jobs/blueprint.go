@@ -40,25 +40,60 @@ func Apply(s *models.Server) Args {
 	return ApplyBlueprint{ServerID: s.ID}
 }
 
+// ApplyWhenEmpty is Apply for those who would not throw anybody out.
+func ApplyWhenEmpty(s *models.Server) Args {
+	if s.Up() {
+		return RestartServer{ServerID: s.ID, IfEmpty: true, OrLater: true}
+	}
+	return Apply(s)
+}
+
 // ApplyToAll makes the arguments of one job for each server that is linked to the
 // user's blueprint and does not have it as it is now: every server's outcome is its
 // own. Restarts begin one after another.
 func ApplyToAll(ctx context.Context, db bun.IDB, userID, blueprintID string) ([]Args, error) {
+	return applyToAll(ctx, db, userID, blueprintID, Apply)
+}
+
+// ApplyToAllWhenEmpty is ApplyToAll for those who would not throw anybody out: a
+// server on which somebody plays is restarted as soon as nobody does.
+func ApplyToAllWhenEmpty(ctx context.Context, db bun.IDB, userID, blueprintID string) ([]Args, error) {
+	return applyToAll(ctx, db, userID, blueprintID, ApplyWhenEmpty)
+}
+
+func applyToAll(ctx context.Context, db bun.IDB, userID, blueprintID string, apply func(*models.Server) Args) ([]Args, error) {
 	linked, err := models.BlueprintServers(ctx, db, userID, blueprintID)
 	if err != nil {
 		return nil, err
 	}
 	list, restarts := []Args{}, 0
 	for i := range linked {
-		s := &linked[i]
-		switch {
-		case !s.Outdated():
+		switch s := &linked[i]; {
+		case s.Observed != models.ServerAbsent && !s.Outdated():
 		case s.Up():
-			list = append(list, Later{Apply(s), time.Duration(restarts) * applyStagger})
+			list = append(list, Later{apply(s), time.Duration(restarts) * applyStagger})
 			restarts++
 		default:
-			list = append(list, Apply(s))
+			list = append(list, apply(s))
 		}
 	}
 	return list, nil
+}
+
+// BlueprintChanged tells pages that one of the user's blueprints is not as it was,
+// and that its servers have something to take. Nothing here may fail the change.
+func (c *Client) BlueprintChanged(ctx context.Context, userID, id string) {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer stop()
+	topics := []string{TopicBlueprint(id)}
+	linked, err := models.BlueprintServers(ctx, c.db, userID, id)
+	for _, s := range linked {
+		topics = append(topics, TopicServer(s.ID))
+	}
+	if err == nil {
+		err = c.publish(ctx, Message{Topics: topics, Change: true})
+	}
+	if err != nil {
+		c.log.WarnContext(ctx, "could not announce a change of a blueprint", "blueprint", id, "err", err)
+	}
 }

@@ -70,7 +70,7 @@ func TopicOverlay(id int64) string { return "overlay:" + strconv.FormatInt(id, 1
 // overlays listens to both.
 func TopicOverlays(userID string) string { return "overlays:" + userID }
 
-// TopicBlueprint is one blueprint: what it stacks got another version.
+// TopicBlueprint is one blueprint: it was changed, or what it stacks got another version.
 func TopicBlueprint(id string) string { return "blueprint:" + id }
 
 // JobTopics are the topics that a change of a job concerns.

@@ -7,9 +7,13 @@ import (
 	"left4me/hostops/ctl"
 )
 
-// Advice is what a host would say: -port is its own, -tickrate needs a plug-in and
+func (*versionContent) Advice(spec ctl.Spec) []ctl.Notice { return adviceOf(spec) }
+
+func (*stackContent) Advice(spec ctl.Spec) []ctl.Notice { return adviceOf(spec) }
+
+// adviceOf is what a host would say: -port is its own, -tickrate needs a plug-in and
 // sv_tags is hidden.
-func (c *versionContent) Advice(spec ctl.Spec) []ctl.Notice {
+func adviceOf(spec ctl.Spec) []ctl.Notice {
 	var all []ctl.Notice
 	if i := slices.Index(spec.Arguments, "-port"); i >= 0 {
 		all = append(all, ctl.Notice{Field: "arguments", Lines: []int{i + 1}, Text: `argument "-port" is left4me's own: set the server's port`, Refused: true})

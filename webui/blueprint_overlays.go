@@ -130,6 +130,9 @@ func (s *Server) changeBlueprintOverlays(c *gin.Context) error {
 	if err != nil && !invalid {
 		return err
 	}
+	if !invalid {
+		s.Jobs.BlueprintChanged(c.Request.Context(), u.ID, b.ID)
+	}
 	if !isHX(c) {
 		if invalid {
 			return &failure{status: http.StatusUnprocessableEntity, title: "That does not work", text: bad.Message}

@@ -158,23 +158,3 @@ func TestMapReplacesMap(t *testing.T) {
 		t.Errorf("taken away: %q", got)
 	}
 }
-
-func TestLinkedServersSayWhatMoves(t *testing.T) {
-	running := func(refs ...string) serverView {
-		return serverView{Server: &models.Server{Observed: models.ServerRunning, Status: models.ServerStatus{Overlays: refs}}}
-	}
-	v := blueprintLinked{stacked: []models.Overlay{{ID: 1, Name: "Rules", Version: 3}, {ID: 2, Name: "Maps", Version: 7}}}
-	for _, c := range []struct {
-		srv  serverView
-		want string
-	}{
-		{running("1/v3", "2/v7"), ""},
-		{running("1/v2", "2/v7"), "Rules v2 → v3"},
-		{running("2/v7", "5/v1"), "Rules v3 comes; 1 overlay less"},
-		{serverView{Server: &models.Server{Observed: models.ServerStopped, Status: models.ServerStatus{Overlays: []string{"1/v1"}}}}, ""},
-	} {
-		if got := strings.Join(v.Moves(c.srv), "; "); got != c.want {
-			t.Errorf("%v: %q, want %q", c.srv.Server.Status.Overlays, got, c.want)
-		}
-	}
-}

@@ -9,23 +9,25 @@ import (
 	"left4me/models"
 )
 
-// cfgPreview is cfg/server.cfg as the game would get it.
+// cfgPreview is cfg/server.cfg as the game would get it, and what its author may not
+// expect of it.
 type cfgPreview struct {
 	Path    string
 	Text    string
-	Notices []string
+	Notices []ctl.Notice
 	Problem string
 }
 
 func (cfgPreview) template() string { return "cfg_preview.html" }
 
-func (s *Server) cfgPreview(b *models.Blueprint, config string) cfgPreview {
-	v := cfgPreview{Path: "/blueprints/" + b.ID}
-	if s.Content == nil {
-		v.Problem = noContent.text
-		return v
+// specOfDraft is what a host would be given of a blueprint, nil for one that is not
+// made yet: of no server, without arguments and config, and with those overlays that
+// have content. Nothing in it comes from the platform's own settings.
+func specOfDraft(b *models.Blueprint) ctl.Spec {
+	spec := ctl.Spec{Port: 27015}
+	if b == nil {
+		return spec
 	}
-	spec := ctl.Spec{Port: 27015, Hostname: "the server's own name", RCONPassword: "hidden00", Config: config}
 	for _, o := range b.Overlays {
 		if o.Version == 0 {
 			continue
@@ -35,9 +37,30 @@ func (s *Server) cfgPreview(b *models.Blueprint, config string) cfgPreview {
 			spec.Exec = append(spec.Exec, o.Ref())
 		}
 	}
-	var err error
-	if v.Text, v.Notices, err = s.Content.ServerCfg(spec); err != nil {
+	return spec
+}
+
+func (s *Server) cfgPreview(b *models.Blueprint, config string) cfgPreview {
+	v := cfgPreview{Path: "/blueprints/" + b.ID}
+	if s.Content == nil {
+		v.Problem = noContent.text
+		return v
+	}
+	spec := specOfDraft(b)
+	spec.Hostname, spec.RCONPassword, spec.Config = "the server's own name", "hidden00", config
+	text, notices, err := s.Content.ServerCfg(spec)
+	if err != nil {
 		v.Problem = sentence(err.Error())
+		return v
+	}
+	v.Text = text
+	for _, n := range notices {
+		v.Notices = append(v.Notices, ctl.Notice{Field: "config", Text: n})
+	}
+	for _, n := range s.advice(b, nil, config) {
+		if n.Field == "config" {
+			v.Notices = append(v.Notices, n)
+		}
 	}
 	return v
 }

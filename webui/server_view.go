@@ -2,7 +2,9 @@ package webui
 
 import (
 	"context"
+	"fmt"
 	"strconv"
+	"strings"
 
 	"left4me/jobs"
 	"left4me/models"
@@ -14,6 +16,8 @@ type serverView struct {
 	Server *models.Server
 	Jobs   []jobView // unfinished ones, oldest first
 	Host   string    // what players connect to, without the port
+	// Diff is what would change at the next start; nil where nobody looked.
+	Diff *specDiff
 }
 
 // Holder is the job that has the server, or will have it next.
@@ -54,9 +58,7 @@ func (v serverView) State() stateView {
 }
 
 // Up says that the game's process is there.
-func (v serverView) Up() bool {
-	return v.Server.Observed == models.ServerRunning || v.Server.Observed == models.ServerStarting
-}
+func (v serverView) Up() bool { return v.Server.Up() }
 
 // Deleting says that a job will remove the server.
 func (v serverView) Deleting() bool { return v.last() == (jobs.DeleteServer{}).Kind() }
@@ -75,15 +77,38 @@ func (v serverView) CanStop() bool {
 // CanStart is true whenever Stop is not the thing to do.
 func (v serverView) CanStart() bool { return !v.CanStop() && !v.Deleting() }
 
-// Changed says that the blueprint, or the server's own settings, differ from
-// what the host was given.
-func (v serverView) Changed() bool {
-	return v.Server.Blueprint != nil && v.Server.Observed != models.ServerAbsent && v.Server.AppliedRevision != v.Server.Blueprint.Revision
-}
+// Changed says that the server's next start would bring another revision of its
+// blueprint, or other settings, than it has now.
+func (v serverView) Changed() bool { return v.Server.Blueprint != nil && v.Server.Outdated() }
 
-// Waits says that the host has the blueprint as it is now, and that the running
-// game was started before it got it.
-func (v serverView) Waits() bool { return v.Up() && v.Server.Status.Pending && !v.Changed() }
+// Differs is Changed where it was looked at what changes: a change that was taken
+// back makes no difference.
+func (v serverView) Differs() bool { return v.Changed() && (v.Diff == nil || !v.Diff.Empty()) }
+
+// Playing is who would be thrown out by a restart, in one sentence.
+func (v serverView) Playing() string {
+	live := v.Live()
+	switch {
+	case live == nil:
+		return "It is not known whether somebody plays on it."
+	case live.Players == 0:
+		return "Nobody plays on it."
+	}
+	names := make([]string, 0, 8)
+	for _, p := range live.Names {
+		if len(names) < cap(names) {
+			names = append(names, clip(cleanText(p.Name), 40))
+		}
+	}
+	text := count(live.Players, "player") + " will be thrown out"
+	if len(names) > 0 {
+		text += ": " + strings.Join(names, ", ")
+	}
+	if more := live.Players - len(names); more > 0 && len(names) > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text + "."
+}
 
 // Trouble is why the server is not as its owner wants it, "" when it is.
 func (v serverView) Trouble() string {
@@ -203,7 +228,9 @@ func (s *Server) serverView(ctx context.Context, u *models.User, instance, host 
 	if err != nil {
 		return serverView{}, err
 	}
-	return serverView{Server: srv, Jobs: jobViews(held), Host: host}, nil
+	v := []serverView{{Server: srv, Jobs: jobViews(held), Host: host}}
+	err = s.addDiffs(ctx, u, v)
+	return v[0], err
 }
 
 // The fragments of a server. All but the forms are replaced by the live stream.
@@ -219,6 +246,16 @@ func (serverNow) template() string      { return "server_now.html" }
 func (serverNow) elementID() string     { return "server-now" }
 func (changesNote) template() string    { return "changes_note.html" }
 func (v changesNote) elementID() string { return "changes-" + v.Server.ID }
+
+// applyButtons are how a server takes its blueprint now.
+type applyButtons struct {
+	serverView
+	Target string // the element that shows what comes of it
+	Back   string // the page they are on
+}
+
+// Apply are the buttons of the note.
+func (v changesNote) Apply() applyButtons { return applyButtons{v.serverView, v.elementID(), v.Path()} }
 
 // ElementID is elementID for the templates, which see only exported methods.
 func (v serverHead) ElementID() string  { return v.elementID() }

@@ -78,7 +78,7 @@ document.addEventListener('click', (e) => {
   e.preventDefault();
   const picker = choice.closest('.picker');
   window.htmx.ajax('POST', '/arguments', {
-    target: '#arguments-field', swap: 'outerHTML', values: { arguments: byID('b-arguments').value, map: choice.value },
+    target: '#arguments-field', swap: 'outerHTML', values: { arguments: byID('b-arguments').value, blueprint: byID('arguments-field').dataset.blueprint, map: choice.value },
   }).then(() => {
     picker.open = false;
     picker.querySelector('summary').focus();

@@ -100,7 +100,7 @@ func TestConsoleRefusesAtTheField(t *testing.T) {
 func TestConsolePages(t *testing.T) {
 	s := newSite(t)
 	ctx, u := context.Background(), modelstest.User(t, s.db, false)
-	srv, other := modelstest.Server(t, s.db, s.key, u), modelstest.Server(t, s.db, s.key, u)
+	srv := modelstest.Server(t, s.db, s.key, u)
 	rows := make([]models.ConsoleCommand, 60)
 	for i := range rows {
 		rows[i] = models.ConsoleCommand{ID: models.NewID(), ServerID: srv.ID, UserName: u.Name, Verb: models.CommandRCON, Line: "line " + string(rune('A'+i)), State: models.CommandDone, Reply: strings.Repeat("y", 9000), CreatedAt: models.Now(), FinishedAt: models.Now()}
@@ -124,11 +124,24 @@ func TestConsolePages(t *testing.T) {
 	if len(whole.Text) != 9001 || whole.Header.Get("Content-Type") != "text/plain; charset=utf-8" {
 		t.Errorf("the whole answer has %d bytes of %s", len(whole.Text), whole.Header.Get("Content-Type"))
 	}
-	// A command of another server is not there, nor is a place that nobody could have.
-	b.get("/servers/"+other.Instance+"/console/"+rows[0].ID).want(t, 404)
-	for _, odd := range []string{strings.Repeat("9", 4000), "9223372036854775808", "-1", "%00'%3b--", "..", "%ff"} {
+}
+
+// A command of another server is not there, nor is a place that nobody could have.
+func TestAttack14And28ConsolePlaces(t *testing.T) {
+	s := newSite(t)
+	u := modelstest.User(t, s.db, false)
+	srv, other := modelstest.Server(t, s.db, s.key, u), modelstest.Server(t, s.db, s.key, u)
+	b, page := s.browser(u), "/servers/"+srv.Instance+"/console"
+	b.post(page, command("status")).want(t, 303)
+	c := s.answered(srv, "hostname: x", "")
+	b.get(page+"/"+c.ID).want(t, 200, "hostname: x")
+	b.get("/servers/"+other.Instance+"/console/"+c.ID).want(t, 404)
+	for _, odd := range []string{strings.Repeat("9", 4000), "9223372036854775808", "-1", "%00'%3b--", "..%2f", "%ff"} {
 		b.get(page+"?before="+odd).want(t, 404)
 		b.get(page+"/"+odd).want(t, 404)
+	}
+	if got := b.get("/servers/" + other.Instance + "/console?before=" + models.NewID()); strings.Contains(got.Text, "status</code></p>") || strings.Contains(got.Text, c.ID) {
+		t.Errorf("another server's page shows the command:\n%s", clip(got.Text, 2000))
 	}
 }
 

@@ -14,6 +14,11 @@ import (
 // read rows instead.
 const viewerBuffer = 256
 
+// inlineBehind is how many messages a viewer may lie behind and still be handed the
+// lines themselves: further on it gets their numbers and reads the rows, so that what
+// is kept for one that does not read stays small.
+const inlineBehind = 16
+
 // Hub spreads the one Redis subscription of a process among its viewers. It
 // never waits for a viewer: one that stops reading loses only its own messages.
 type Hub struct {
@@ -60,6 +65,9 @@ func (h *Hub) dispatch(payload string) {
 	if err := json.Unmarshal([]byte(payload), &m); err != nil {
 		h.log.Warn("dropped a message that is not ours", "err", err)
 		return
+	}
+	if len(m.Lines) > 0 {
+		m.shared = new(sharedLines)
 	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -132,6 +140,9 @@ func (v *Viewer) Close() {
 }
 
 func (v *Viewer) offer(m Message) {
+	if len(v.messages) >= inlineBehind {
+		m.Lines, m.shared = nil, nil
+	}
 	select {
 	case v.messages <- m:
 	default:

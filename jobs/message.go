@@ -21,7 +21,7 @@ const (
 
 // maxInline is how many bytes of lines a message carries; of a larger batch it
 // tells only the numbers and the reader fetches the rows.
-const maxInline = 64 << 10
+const maxInline = 128 << 10
 
 // Message says that something happened to the things its topics name: that they
 // changed, or that lines First to Last were added.
@@ -32,6 +32,8 @@ type Message struct {
 	First  int64    `json:"first,omitempty"`
 	Last   int64    `json:"last,omitempty"`
 	Lines  []Line   `json:"lines,omitempty"`
+
+	shared *sharedLines // set by the hub
 }
 
 // Line is one numbered line of a job's log or of a server's console.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -88,7 +89,16 @@ func (e *eventWriter) event(name, id string, data any) error {
 	if id != "" {
 		text += "id: " + id + "\n"
 	}
-	return e.write(text + "data: " + string(raw) + "\n\n")
+	return e.write(text+"data: ", raw, "\n\n")
+}
+
+// lines sends lines of a log that encodeLines wrote.
+func (e *eventWriter) lines(topic, id string, lines []byte) error {
+	name, err := json.Marshal(topic)
+	if err != nil {
+		return fmt.Errorf("encode the name of a log: %w", err)
+	}
+	return e.write("event: log\nid: "+id+"\ndata: {\"topic\":"+string(name)+",\"lines\":", lines, "}\n\n")
 }
 
 // beat keeps the connection, and what lies between, awake.
@@ -96,18 +106,27 @@ func (e *eventWriter) beat() error {
 	if time.Since(e.last) < heartbeat {
 		return nil
 	}
-	return e.write(": still here\n\n")
+	return e.write(": still here\n\n", nil, "")
 }
 
-func (e *eventWriter) write(text string) error {
+// write sends an event: what comes before a part that is shared between viewers, that
+// part, and what comes after it.
+func (e *eventWriter) write(before string, shared []byte, after string) error {
 	e.last = time.Now()
 	if err := e.ctl.SetWriteDeadline(e.last.Add(writeTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("%w: %w", errStreamWrite, err)
 	}
-	if _, err := e.w.Write([]byte(text)); err != nil {
-		return fmt.Errorf("%w: %w", errStreamWrite, err)
+	_, err := io.WriteString(e.w, before)
+	if err == nil && len(shared) > 0 {
+		_, err = e.w.Write(shared)
 	}
-	if err := e.ctl.Flush(); err != nil {
+	if err == nil && after != "" {
+		_, err = io.WriteString(e.w, after)
+	}
+	if err == nil {
+		err = e.ctl.Flush()
+	}
+	if err != nil {
 		return fmt.Errorf("%w: %w", errStreamWrite, err)
 	}
 	return nil

@@ -40,7 +40,7 @@ var seed = maphash.MakeSeed()
 
 // run sends until the browser leaves, the session ends or the process does.
 func (st *stream) run(ctx context.Context) error {
-	if err := st.out.write("retry: 2000\n\n"); err != nil {
+	if err := st.out.write("retry: 2000\n\n", nil, ""); err != nil {
 		return err
 	}
 	st.checked = time.Now()
@@ -161,8 +161,7 @@ func (st *stream) take(ctx context.Context, m jobs.Message) error {
 			continue
 		}
 		if f.log != nil && m.Last > 0 && !st.done[f] {
-			lines, more, err := f.log.Take(ctx, m)
-			if _, err := st.sendLines(ctx, f, lines, more, err); err != nil {
+			if err := st.takeLines(ctx, f, m); err != nil {
 				return err
 			}
 		}
@@ -171,6 +170,17 @@ func (st *stream) take(ctx context.Context, m jobs.Message) error {
 		}
 	}
 	return nil
+}
+
+// takeLines sends the lines of a message. Where they simply follow on, what goes out is
+// the same for every viewer, and made once for all.
+func (st *stream) takeLines(ctx context.Context, f *feed, m jobs.Message) error {
+	lines, more, err := f.log.Take(ctx, m)
+	if err == nil && !more && len(lines) > 0 && len(lines) == len(m.Lines) && &lines[0] == &m.Lines[0] {
+		return st.writeEncoded(f, m.Encode(encodeLines))
+	}
+	_, err = st.sendLines(ctx, f, lines, more, err)
+	return err
 }
 
 // mark renders f soon: at once when nothing was rendered lately, or people wait.
@@ -313,6 +323,14 @@ func (st *stream) sendLines(ctx context.Context, f *feed, lines []jobs.Line, mor
 }
 
 func (st *stream) writeLines(f *feed, lines []jobs.Line) error {
+	if len(lines) == 0 {
+		return st.notices(f)
+	}
+	return st.writeEncoded(f, encodeLines(lines))
+}
+
+// notices tells what has to be known before the next lines.
+func (st *stream) notices(f *feed) error {
 	if f.log.begunAnew() {
 		if err := st.out.event("reset", "", map[string]string{"topic": f.name}); err != nil {
 			return err
@@ -324,12 +342,13 @@ func (st *stream) writeLines(f *feed, lines []jobs.Line) error {
 			return err
 		}
 	}
-	if len(lines) == 0 {
-		return nil
-	}
-	rows := make([][4]any, len(lines))
-	for i, l := range lines {
-		rows[i] = [4]any{l.N, l.At.UnixMilli(), streamClass(l.Stream), cleanText(l.Text)}
+	return nil
+}
+
+// writeEncoded sends lines that encodeLines wrote.
+func (st *stream) writeEncoded(f *feed, lines []byte) error {
+	if err := st.notices(f); err != nil {
+		return err
 	}
 	at := cursors{}
 	for _, other := range st.feeds {
@@ -337,7 +356,7 @@ func (st *stream) writeLines(f *feed, lines []jobs.Line) error {
 			at[other.name] = other.log.at()
 		}
 	}
-	return st.out.event("log", at.String(), map[string]any{"topic": f.name, "lines": rows})
+	return st.out.lines(f.name, at.String(), lines)
 }
 
 // checkSession ends the stream when its session has ended, or its user is not

@@ -124,11 +124,12 @@ func number(word []byte) (n, at int64) {
 
 const padding = ` "Coach<2><STEAM_1:0:1><Survivor>" say "reviving, cover me please"`
 
-// consoleLines makes lines as a game prints them, numbered from first.
-func consoleLines(first, n int64) []jobs.ConsoleLine {
+// consoleLines makes lines as a game prints them, numbered from first. at says when a
+// line was printed: a batch holds those of the time since the last one.
+func consoleLines(first, n int64, at func(n int64) time.Time) []jobs.ConsoleLine {
 	list := make([]jobs.ConsoleLine, n)
 	for i := range list {
-		now := time.Now()
+		now := at(first + int64(i))
 		list[i].Line = jobs.Line{At: now.UTC(), Stream: "game", Text: fmt.Sprintf("#%d@%d#%s", first+int64(i), now.UnixNano(), padding)}
 	}
 	return list
@@ -144,10 +145,16 @@ func printConsole(t testing.TB, rdb *redis.Client, instance string, rate int64, 
 		t.Fatal(err)
 	}
 	began := time.Now()
+	at := func(n int64) time.Time {
+		if rate == 0 {
+			return time.Now()
+		}
+		return began.Add(time.Duration(n) * time.Second / time.Duration(rate))
+	}
 	put := func(k int64) {
 		for k > 0 {
 			some := min(k, 500)
-			if err := w.Append(ctx, consoleLines(n+1, some)); err != nil {
+			if err := w.Append(ctx, consoleLines(n+1, some, at)); err != nil {
 				t.Fatal(err)
 			}
 			n += some
@@ -220,7 +227,7 @@ func (w *watched) run(b *testing.B, viewers int, rate int64, during time.Duratio
 	end.Store(printed)
 	out, _, err := jobs.OpenConsole(ctx, w.redis.Client, w.instance) // one more, after which they look whether it was the last
 	if err == nil {
-		err = out.Append(ctx, consoleLines(printed, 1))
+		err = out.Append(ctx, consoleLines(printed, 1, func(int64) time.Time { return time.Now() }))
 	}
 	if err != nil {
 		b.Fatal(err)

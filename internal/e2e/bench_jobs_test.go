@@ -31,13 +31,15 @@ func fillJobs(b *testing.B, db *bun.DB, busy, rare *models.User, srv *models.Ser
 		text string
 		args []any
 	}{
-		{`INSERT INTO jobs (id, kind, host, pool, title, args, server_id, user_id, owner_id, state, attempt, max_attempts, run_after, created_at,
+		{
+			`INSERT INTO jobs (id, kind, host, pool, title, args, server_id, user_id, owner_id, state, attempt, max_attempts, run_after, created_at,
 			started_at, finished_at, worker, cancel_reason, message, notices, progress, last_seq)
 			SELECT i, 'server.start', 'local', 'interactive', 'Start Friday versus', '{}',
 			CASE WHEN i % 2 = 0 THEN ? END, CASE WHEN i % 2 = 0 THEN ? WHEN i <= 40 THEN ? END, CASE WHEN i % 2 = 0 THEN ? WHEN i <= 40 THEN ? END,
 			CASE WHEN i % 200000 = 1 THEN 'queued' ELSE 'succeeded' END, 1, 3, ?, ?, ?, CASE WHEN i % 200000 <> 1 THEN ` + at + ` END,
 			'w', '', 'It runs.', '[]', '{}', 20 FROM (` + numbers + `) AS n`,
-			[]any{srv.ID, busy.ID, rare.ID, busy.ID, rare.ID, now, now, now, now, manyJobs}},
+			[]any{srv.ID, busy.ID, rare.ID, busy.ID, rare.ID, now, now, now, now, manyJobs},
+		},
 		{"UPDATE counters SET value = ? WHERE name = 'job'", []any{manyJobs}},
 	} {
 		if _, err := db.ExecContext(ctx, q.text, q.args...); err != nil {

@@ -22,6 +22,7 @@ import (
 func (s *site) webOn(dsn string, fill func(*bun.DB, *models.SecretKey)) *exec.Cmd {
 	s.t.Helper()
 	r := testenv.Redis(s.t)
+	s.redis = r
 	text := models.NewSecretKey()
 	s.env = append(s.env, "DATABASE_URL="+dsn, "REDIS_URL="+r.URL, "LEFT4ME_ROOT="+s.data, "LEFT4ME_SECRET_KEY="+text)
 	s.run("left4me", "migrate")

@@ -3,8 +3,8 @@
 // an open file there would keep the server from being stopped.
 //
 // The game is hostile and changes its files while they are looked at. Every path is
-// resolved by the kernel below one folder and through no link; pipes and devices are
-// not waited for; folders are read up to a bound. Start at Reader.
+// followed name by name and through no link; pipes and devices are not waited for;
+// folders are read up to a bound. Start at Reader.
 //
 // Below the state root: runtime/NAME/upper is what the game wrote. The generated
 // files are made anew from the spec, with the password masked; those on the disk are

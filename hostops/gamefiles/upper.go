@@ -47,22 +47,32 @@ func (r *Reader) openUpper(instance string) (*upper, error) {
 	return &upper{dir}, nil
 }
 
-// openBeneath opens a path below dir, through no link and into no other mount.
-// Whatever is not there in that way is fs.ErrNotExist.
+// openBeneath opens a path below dir, name by name and through no link: each folder
+// on the way is held while the next one is opened. Not by openat2, which does that in
+// one call: systemd's RestrictSUIDSGID=, under which the web app runs, has the kernel
+// say that there is no such call. Whatever is not there in that way is fs.ErrNotExist.
 func openBeneath(dir *os.File, p string, flags int) (*os.File, error) {
-	how := &unix.OpenHow{
-		Flags:   uint64(flags | unix.O_CLOEXEC),
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
-	}
-	for tries := 0; ; tries++ {
-		fd, err := unix.Openat2(int(dir.Fd()), p, how)
+	at := int(dir.Fd())
+	for rest := p; ; {
+		name, below, more := strings.Cut(rest, "/")
+		how := flags
+		if more {
+			how = pathOnly | unix.O_DIRECTORY
+		}
+		fd, err := unix.Openat(at, name, how|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		for errors.Is(err, unix.EINTR) {
+			fd, err = unix.Openat(at, name, how|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		}
+		if at != int(dir.Fd()) {
+			_ = unix.Close(at) // only a place to go on from
+		}
 		switch {
-		case err == nil:
+		case err == nil && !more:
 			return os.NewFile(uintptr(fd), p), nil
-		case (errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR)) && tries < 1000: // a rename raced with the walk
+		case err == nil:
+			at, rest = fd, below
 			continue
-		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP), errors.Is(err, unix.EXDEV),
-			errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EAGAIN):
+		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENAMETOOLONG):
 			return nil, missing(p)
 		}
 		return nil, &fs.PathError{Op: "open", Path: p, Err: err}

@@ -216,8 +216,10 @@ func (s *Server) takeOut(c *gin.Context) error {
 			return err
 		}
 		var err error
-		upload, err = models.DropDraftChange(ctx, tx, o.ID, seq)
-		return err
+		if upload, err = models.DropDraftChange(ctx, tx, o.ID, seq); err != nil {
+			return err
+		}
+		return models.Audit(ctx, tx, actor(c), "overlay.draft", o.Subject(), o.Name+": a change taken out")
 	})
 	if err != nil {
 		return err

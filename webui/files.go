@@ -165,6 +165,16 @@ func (s *Server) versionFiles(o *models.Overlay) ([]ctl.ManifestFile, error) {
 	return m.Tree, nil
 }
 
+// addToDraft adds a change to the draft and writes down who did. It returns the
+// change with its number.
+func addToDraft(ctx context.Context, tx bun.Tx, o *models.Overlay, change models.DraftChange) (models.DraftChange, error) {
+	list := []models.DraftChange{change}
+	if err := models.AddDraftChanges(ctx, tx, o.ID, list); err != nil {
+		return change, err
+	}
+	return list[0], models.Audit(ctx, tx, actorIn(ctx), "overlay.draft", o.Subject(), o.Name+": "+changeView{change}.Text())
+}
+
 // changeDraft adds a change to the draft if it can be made, with what goes before it
 // in the same transaction; one that cannot is an InvalidError.
 func (s *Server) changeDraft(c *gin.Context, o *models.Overlay, change models.DraftChange, before func(context.Context, bun.Tx, *draftTree) error) error {
@@ -175,8 +185,8 @@ func (s *Server) changeDraft(c *gin.Context, o *models.Overlay, change models.Dr
 		return err
 	}
 	err = s.DB.RunInTx(c.Request.Context(), nil, func(ctx context.Context, tx bun.Tx) error {
-		list := []models.DraftChange{change}
-		if err := models.AddDraftChanges(ctx, tx, o.ID, list); err != nil { // which locks the draft
+		change, err := addToDraft(ctx, tx, o, change) // which locks the draft
+		if err != nil {
 			return err
 		}
 		changes, err := models.DraftChanges(ctx, tx, o.ID)
@@ -189,7 +199,7 @@ func (s *Server) changeDraft(c *gin.Context, o *models.Overlay, change models.Dr
 				return err
 			}
 		}
-		return tree.apply(list[0])
+		return tree.apply(change)
 	})
 	if err == nil {
 		s.Jobs.OverlayChanged(c.Request.Context(), o.ID)

@@ -120,8 +120,10 @@ func user(c *gin.Context) *models.User {
 }
 
 // actor names the signed-in user for the audit log.
-func actor(c *gin.Context) models.Actor {
-	v := visitOf(c.Request.Context())
+func actor(c *gin.Context) models.Actor { return actorIn(c.Request.Context()) }
+
+func actorIn(ctx context.Context) models.Actor {
+	v := visitOf(ctx)
 	a := models.Actor{Address: v.address}
 	if v.session != nil {
 		a.ID, a.Name = v.session.UserID, v.session.User.Name

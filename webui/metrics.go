@@ -79,7 +79,7 @@ func newMeters(cfg Config, open *streams) *meters {
 		}, []string{"pool"}),
 	}
 	m.registry.MustRegister(
-		m.requests, m.took, m.missed, m.ended, m.ran, m.waits, rowMeters{m},
+		m.requests, m.took, m.missed, rowMeters{m},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "left4me_streams_open", Help: "Live pages."}, func() float64 { return float64(open.count()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "left4me_stream_messages_dropped_total", Help: "Messages that found a live page's buffer full; it then read rows instead."},
 			func() float64 { return float64(cfg.Hub.Dropped()) }),
@@ -109,6 +109,14 @@ func (m rowMeters) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{unfinishedDesc, serversDesc, playersDesc, botsDesc, observerDesc, workersDesc, rowsDesc} {
 		out <- d
 	}
+	for _, c := range m.ofEnded() {
+		c.Describe(out)
+	}
+}
+
+// ofEnded is what is counted of jobs that ended.
+func (m rowMeters) ofEnded() []prometheus.Collector {
+	return []prometheus.Collector{m.ended, m.ran, m.waits}
 }
 
 // Collect implements prometheus.Collector. What cannot be read is left out.
@@ -124,6 +132,9 @@ func (m rowMeters) Collect(out chan<- prometheus.Metric) {
 	if err := errors.Join(m.countEnded(ctx), m.readRows(ctx, gauge)); err != nil {
 		m.log.WarnContext(ctx, "the metrics lack what comes from rows", "err", err)
 		read = 0
+	}
+	for _, c := range m.ofEnded() { // now that the rows were looked at
+		c.Collect(out)
 	}
 	gauge(rowsDesc, read)
 	if n, err := m.db.Jobs.Workers(); err == nil {

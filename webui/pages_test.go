@@ -169,6 +169,7 @@ func TestProbes(t *testing.T) {
 	b.get("/healthz").want(t, 200, "ok")
 	b.get("/readyz").want(t, 200, "ok")
 	s.redis.Close()
+	s.forgetReady()
 	b.get("/readyz").want(t, 503, "the queue does not answer")
 	b.get("/healthz").want(t, 200, "ok")
 }

@@ -71,9 +71,9 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-// TestSessionFixation: a token that was in the browser before is worth nothing
+// TestAttack23SessionFixation: a token that was in the browser before is worth nothing
 // after, whoever's it was.
-func TestSessionFixation(t *testing.T) {
+func TestAttack23SessionFixation(t *testing.T) {
 	s := newSite(t)
 	victim, attacker := s.account("victim", false), s.account("attacker", false)
 	b := s.browser(attacker)
@@ -88,7 +88,7 @@ func TestSessionFixation(t *testing.T) {
 	b.get("/servers").want(t, 303)
 }
 
-func TestSecureCookies(t *testing.T) {
+func TestAttack23SecureCookies(t *testing.T) {
 	s := newSite(t, func(c *Config) { c.SecureCookies = true })
 	s.account("mira", false)
 	in := s.browser(nil).post("/signin", url.Values{"name": {"mira"}, "password": {rightPassword}})
@@ -102,7 +102,7 @@ func TestSecureCookies(t *testing.T) {
 	}
 }
 
-func TestInactiveUser(t *testing.T) {
+func TestAttack20InactiveUser(t *testing.T) {
 	s := newSite(t)
 	u := s.account("mira", false)
 	b := s.browser(u)
@@ -114,7 +114,7 @@ func TestInactiveUser(t *testing.T) {
 	b.post("/signin", url.Values{"name": {"mira"}, "password": {rightPassword}}).want(t, 422, "do not belong together")
 }
 
-func TestNextIsLocal(t *testing.T) {
+func TestAttack23NextIsLocal(t *testing.T) {
 	tests := map[string]string{
 		"/jobs":                  "/jobs",
 		"/jobs?before=5&x=/y//z": "/jobs?before=5&x=/y//z",
@@ -136,9 +136,9 @@ func TestNextIsLocal(t *testing.T) {
 	}
 }
 
-// TestSignInLimits: failures count for a name whatever the address, and a
+// TestAttack27SignInLimits: failures count for a name whatever the address, and a
 // success takes them back.
-func TestSignInLimits(t *testing.T) {
+func TestAttack27SignInLimits(t *testing.T) {
 	s := newSite(t)
 	s.account("mira", false)
 	s.account("zoey", false)
@@ -271,8 +271,8 @@ func TestRehash(t *testing.T) {
 	b.get("/servers").want(t, 200) // a new hash of the same password ends no session
 }
 
-// TestHashingIsBounded: no more than four at once, and who waits can leave.
-func TestHashingIsBounded(t *testing.T) {
+// TestAttack27HashingIsBounded: no more than four at once, and who waits can leave.
+func TestAttack27HashingIsBounded(t *testing.T) {
 	p := newPasswords()
 	hold, inside := make(chan struct{}), make(chan struct{}, 10)
 	for range cap(p.slots) {
@@ -304,8 +304,8 @@ func TestChangePassword(t *testing.T) {
 	s.browser(nil).post("/signin", url.Values{"name": {"mira"}, "password": {fresh}}).want(t, 303)
 }
 
-// TestForwardedAddress: X-Forwarded-For is believed from a trusted proxy only.
-func TestForwardedAddress(t *testing.T) {
+// TestAttack23ForwardedAddress: X-Forwarded-For is believed from a trusted proxy only.
+func TestAttack23ForwardedAddress(t *testing.T) {
 	for _, tt := range []struct {
 		trusted []string
 		want    string

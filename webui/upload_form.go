@@ -111,8 +111,8 @@ func (s *Server) takeFile(ctx context.Context, u *models.User, o *models.Overlay
 			if err := models.FinishUpload(ctx, tx, up, n); err != nil {
 				return err
 			}
-			change := models.DraftChange{Op: up.Op, Path: up.Path, UploadID: up.ID, Name: up.Name, Size: n}
-			return models.AddDraftChanges(ctx, tx, o.ID, []models.DraftChange{change})
+			_, err := addToDraft(ctx, tx, o, models.DraftChange{Op: up.Op, Path: up.Path, UploadID: up.ID, Name: up.Name, Size: n})
+			return err
 		})
 	}
 	if err != nil {

@@ -274,8 +274,8 @@ func (s *Server) received(ctx context.Context, o *models.Overlay, up *models.Upl
 		if err := models.UploadReceived(ctx, tx, up, n); err != nil || !up.Done() {
 			return err
 		}
-		change := models.DraftChange{Op: up.Op, Path: up.Path, UploadID: up.ID, Name: up.Name, Size: up.Size}
-		return models.AddDraftChanges(ctx, tx, o.ID, []models.DraftChange{change})
+		_, err := addToDraft(ctx, tx, o, models.DraftChange{Op: up.Op, Path: up.Path, UploadID: up.ID, Name: up.Name, Size: up.Size})
+		return err
 	})
 	if err == nil && up.Done() {
 		s.Jobs.OverlayChanged(ctx, o.ID)

@@ -41,7 +41,8 @@ test-vm: ## Limits, reboot and kernels 6.12 and 6.1 in an emulated machine; need
 check: ## Format, vet, staticcheck, import rules, tidy modules
 	@./scripts/check
 
-bench: deps build ## Benchmarks; prints click to first line on both store pairs
+bench: deps build ## Benchmarks; prints each figure, where it has one beside its target
+	@./scripts/deps bench
 	@./scripts/bench
 
 screenshots: deps ## Take pictures of all pages into screenshots/, README's into docs/img/

@@ -236,9 +236,9 @@ func (w *watched) run(b *testing.B, viewers int, rate int64, during time.Duratio
 	return list, printed
 }
 
-// BenchmarkConsole measures a server's log in many browsers: what is lost, what is out
+// BenchmarkServerLog measures a server's log in many browsers: what is lost, what is out
 // of order and how old lines are when they come.
-func BenchmarkConsole(b *testing.B) {
+func BenchmarkServerLog(b *testing.B) {
 	w := newWatched(b)
 	for b.Loop() {
 		for _, rate := range []int64{200, 2000, 10000} {
@@ -267,9 +267,9 @@ func BenchmarkConsole(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkConsoleFlood prints as fast as it goes: viewers are told how many lines
+// BenchmarkServerLogFlood prints as fast as it goes: viewers are told how many lines
 // they missed.
-func BenchmarkConsoleFlood(b *testing.B) {
+func BenchmarkServerLogFlood(b *testing.B) {
 	w := newWatched(b)
 	for b.Loop() {
 		list, printed := w.run(b, 5, 0, 4*time.Second)
@@ -287,8 +287,8 @@ func BenchmarkConsoleFlood(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkConsoleStalled lets one of six viewers never read.
-func BenchmarkConsoleStalled(b *testing.B) {
+// BenchmarkServerLogStalled lets one of six viewers never read.
+func BenchmarkServerLogStalled(b *testing.B) {
 	w := newWatched(b)
 	for b.Loop() {
 		measure := func() ([]*viewer, int64, float64) {
@@ -319,9 +319,9 @@ func BenchmarkConsoleStalled(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkConsoleCut takes a viewer's connection away for 10 seconds at 200 lines a
+// BenchmarkServerLogCut takes a viewer's connection away for 10 seconds at 200 lines a
 // second.
-func BenchmarkConsoleCut(b *testing.B) {
+func BenchmarkServerLogCut(b *testing.B) {
 	w := newWatched(b)
 	ctx := context.Background()
 	for b.Loop() {

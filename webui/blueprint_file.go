@@ -175,6 +175,7 @@ func resolveOverlays(ctx context.Context, db bun.IDB, userID string, names []ove
 	}
 	var list []models.Stacked
 	var missing []string
+	twice := ""
 	for _, n := range names {
 		at := -1
 		for i, o := range all {
@@ -190,12 +191,15 @@ func resolveOverlays(ctx context.Context, db bun.IDB, userID string, names []ove
 			continue
 		}
 		if slices.ContainsFunc(list, func(o models.Stacked) bool { return o.ID == all[at].ID }) {
-			return nil, models.Invalid("text", fmt.Sprintf("The %s overlay “%s” is listed twice. Keep one of them.", n.Kind, clip(cleanText(n.Name), 80)))
+			twice = fmt.Sprintf("The %s overlay “%s” is listed twice. Keep one of them.", n.Kind, clip(cleanText(n.Name), 80))
 		}
 		list = append(list, models.Stacked{ID: all[at].ID, Exec: n.Exec})
 	}
-	if len(missing) > 0 {
+	switch {
+	case len(missing) > 0:
 		return nil, models.Invalid("text", missingOverlays(missing))
+	case twice != "":
+		return nil, models.Invalid("text", twice)
 	}
 	return list, nil
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"gopkg.in/yaml.v3"
@@ -28,6 +29,9 @@ const (
 	specFile  = "spec.yaml"
 	layersDir = "layers"
 )
+
+// portsWait is how long an initialize waits for others at least.
+const portsWait = 10 * time.Second
 
 // Initialize checks a spec and makes it the instance's: the next start uses it.
 // source is what the spec is called in messages. Doing it again with the same
@@ -53,7 +57,8 @@ func (h *Host) Initialize(ctx context.Context, name, source string, r io.Reader)
 		return nil, err
 	}
 	defer release()
-	releasePorts, err := h.lock(ctx, lockPorts, "the list of ports", exclusive)
+	// Many servers are initialised at once, and each has the list for a moment only.
+	releasePorts, err := h.lockFor(ctx, lockPorts, "the list of ports", exclusive, max(h.Wait, portsWait))
 	if err != nil {
 		return nil, err
 	}

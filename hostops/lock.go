@@ -46,6 +46,11 @@ const (
 //
 // The file stays: to remove it would let two processes hold two locks of one name.
 func (h *Host) lock(ctx context.Context, name, what string, mode lockMode) (release func(), err error) {
+	return h.lockFor(ctx, name, what, mode, h.Wait)
+}
+
+// lockFor is lock with a patience of its own.
+func (h *Host) lockFor(ctx context.Context, name, what string, mode lockMode, wait time.Duration) (release func(), err error) {
 	if err := os.MkdirAll(h.path(dirLocks), 0o755); err != nil {
 		return nil, h.diskError(fmt.Errorf("make the folder for locks: %w", err))
 	}
@@ -53,7 +58,7 @@ func (h *Host) lock(ctx context.Context, name, what string, mode lockMode) (rele
 	if err != nil {
 		return nil, h.diskError(fmt.Errorf("open the lock of %s: %w", what, err))
 	}
-	if err := h.flock(ctx, f, mode); err != nil {
+	if err := flock(ctx, f, mode, wait); err != nil {
 		defer f.Close() // read only by now; nothing can be lost
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fail(ctl.ErrBusy, "%s is busy: %s; try again when it is done", what, describeHolder(f))
@@ -64,8 +69,8 @@ func (h *Host) lock(ctx context.Context, name, what string, mode lockMode) (rele
 	return func() { _ = f.Close() }, nil // closing unlocks; its text is only for messages
 }
 
-func (h *Host) flock(ctx context.Context, f *os.File, mode lockMode) error {
-	deadline := time.Now().Add(h.Wait)
+func flock(ctx context.Context, f *os.File, mode lockMode, wait time.Duration) error {
+	deadline := time.Now().Add(wait)
 	tick := time.NewTicker(lockPoll)
 	defer tick.Stop()
 	for {

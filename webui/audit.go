@@ -62,13 +62,15 @@ var actionWords = map[string]string{
 	"session.begin": "Signed in", "session.end": "Signed out", "job.cancel": "Cancelled a job",
 	"user.create": "Added a user", "user.delete": "Deleted a user", "user.deactivate": "Deactivated a user", "user.activate": "Activated a user",
 	"user.admin": "Changed an administrator's rights", "user.password": "Changed their password", "user.reset_password": "Set somebody's password",
-	"server.create": "Created a server", "server.edit": "Changed a server", "server.reveal_rcon": "Looked at an RCON password",
+	"server.create": "Created a server", "server.edit": "Changed a server", "server.reveal_rcon": "Looked at an RCON password", "server.renew_rcon": "Made a new RCON password",
 	"server.start": "Started a server", "server.stop": "Stopped a server", "server.restart": "Restarted a server", "server.reset": "Reset a server", "server.delete": "Deleted a server",
 	"blueprint.create": "Created a blueprint", "blueprint.edit": "Changed a blueprint", "blueprint.delete": "Deleted a blueprint", "blueprint.apply": "Applied a blueprint",
 	"overlay.create": "Created an overlay", "overlay.rename": "Renamed an overlay", "overlay.edit": "Changed an overlay", "overlay.items": "Changed an overlay's items",
 	"overlay.script": "Changed a script", "overlay.build": "Built an overlay", "overlay.delete": "Deleted an overlay", "overlay.use": "Chose a version", "overlay.admit": "Let a refused file in",
 	"overlay.publish": "Published changes to files", "overlay.drop": "Dropped changes to files", "overlay.draft": "Changed files", "overlay.upload": "Uploaded files",
 	"game.install": "Installed the game", "game.account": "Changed the Steam account",
+	"game.check": "Asked Steam for a new build", "game.update": "Updated the game", "game.stop": "Stopped a server for an update",
+	"host.doctor": "Checked the host", "schedule.edit": "Changed a schedule", "server.restart_empty": "Restarted what was empty",
 }
 
 var (

@@ -146,7 +146,11 @@ func (r gameFileRow) Open() string {
 	if r.Dir() {
 		return gameFolderPath(r.server, r.Path, r.all)
 	}
-	return r.server + "/files/text?" + pathQuery(r.Path).Encode()
+	q := pathQuery(r.Path)
+	if r.all {
+		q.Set("view", "all")
+	}
+	return r.server + "/files/text?" + q.Encode()
 }
 
 // Download is where the file can be had.
@@ -309,6 +313,7 @@ func (s *Server) openGameFile(c *gin.Context) (serverView, File, rconMask, error
 // gameTextPage shows a small file as text.
 type gameTextPage struct {
 	serverFrame
+	All      bool // it was opened from the view of all files
 	Name     string
 	Folders  []crumb
 	Size     int64
@@ -320,7 +325,7 @@ type gameTextPage struct {
 func (gameTextPage) template() string { return "server_file.html" }
 
 // In is the address of a folder.
-func (p gameTextPage) In(dir string) string { return gameFolderPath(p.Head.Path(), dir, true) }
+func (p gameTextPage) In(dir string) string { return gameFolderPath(p.Head.Path(), dir, p.All) }
 
 func (s *Server) showGameFile(c *gin.Context) error {
 	v, f, mask, err := s.openGameFile(c)
@@ -329,7 +334,7 @@ func (s *Server) showGameFile(c *gin.Context) error {
 	}
 	defer func() { _ = f.Close() }() // read only; nothing can be lost
 	at := gamePath(c)
-	p := gameTextPage{Name: path.Base(at), Folders: crumbs(folderOf(at)), Size: f.Size(), Download: gameFilePath(v.Path(), at)}
+	p := gameTextPage{All: c.Query("view") == "all", Name: path.Base(at), Folders: crumbs(folderOf(at)), Size: f.Size(), Download: gameFilePath(v.Path(), at)}
 	if f.Size() > maxShown {
 		p.Why = fmt.Sprintf("It is larger than %s. Download it to look at it.", formatBytes(maxShown))
 	} else {

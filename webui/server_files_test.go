@@ -136,7 +136,8 @@ func TestServerFileIsShownAndDownloaded(t *testing.T) {
 	content.files["large.log"] = strings.Repeat("x", maxShown+1)
 	content.files["od\"d\r\nname"] = "x"
 	b, files := s.browser(me), "/servers/"+srv.Instance+"/files"
-	b.get(files+"/text?path=logs/a.log").want(t, 200, "line &lt;1&gt;\nsecond\nümlaut", "a.log</h2>", files+"?path=logs&amp;view=all")
+	b.get(files+"/text?path=logs/a.log").want(t, 200, "line &lt;1&gt;\nsecond\nümlaut", "a.log</h2>", `href="`+files+`?path=logs"`)
+	b.get(files+"/text?path=logs/a.log&view=all").want(t, 200, files+"?path=logs&amp;view=all", ">All files</a>")
 	b.get(files+"/text?path=dump").want(t, 200, "It is not a text.")
 	b.get(files+"/text?path=large.log").want(t, 200, "It is larger than 262 KB.")
 	for _, way := range []string{"/text", "/download"} {

@@ -119,25 +119,22 @@ func UpdateOf(j *models.Job) int64 {
 	return args.Update
 }
 
-// LastUpdate returns the newest update of the host that began after since, or has not
-// ended: the job that leads first, then its steps in their order. nil for none.
+// LastUpdate returns the newest update of the host whose lead has not ended, or ended
+// after since: the job that leads first, then its steps in their order. nil for none.
 func LastUpdate(ctx context.Context, db bun.IDB, host string, since time.Time) ([]models.Job, error) {
 	lead, err := models.NewestJobByKind(ctx, db, host, UpdateGame{}.Kind())
-	if err != nil || lead == nil {
+	if err != nil || lead == nil || lead.Finished() && lead.FinishedAt.Before(since) {
 		return nil, err
 	}
 	after, err := models.JobsAfter(ctx, db, host, lead.ID, StopForUpdate{}.Kind(), InstallGame{}.Kind(), StartServer{}.Kind())
 	if err != nil {
 		return nil, err
 	}
-	list, live := []models.Job{*lead}, !lead.Finished()
+	list := []models.Job{*lead}
 	for _, j := range after {
 		if UpdateOf(&j) == lead.ID {
-			list, live = append(list, j), live || !j.Finished()
+			list = append(list, j)
 		}
-	}
-	if !live && list[len(list)-1].CreatedAt.Before(since) {
-		return nil, nil
 	}
 	return list, nil
 }

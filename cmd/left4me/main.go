@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // schedules have time zones, and the host may know none
 
 	"github.com/alecthomas/kong"
 )

@@ -34,10 +34,6 @@ func (s *site) updateNow() string {
 
 // A new build in Steam is found, players are told of the update, what runs is
 // stopped, updated and started again.
-//
-// Attack 30: where the update does not get to its end, servers run with the old files
-// as long as those are whole; half-done ones are started by nobody, and the page says
-// so and what to do.
 func TestGameUpdate(t *testing.T) {
 	s := newSite(t, true)
 	s.steamHas("17000001", "ok")
@@ -75,29 +71,40 @@ func TestGameUpdate(t *testing.T) {
 	if log := s.run("l4d2ctl", "logs", empty, "--lines", "2000", "--no-follow"); strings.Contains(log, word) {
 		t.Error("an empty server was told of the update")
 	}
+}
 
-	s.steamHas("17000003", "no_connection")
-	page = s.updateNow()
-	contains(t, []string{page}, "Ended with a failure", "The game was not updated. Every server that ran was started again.", "17000002")
-	if st := s.status(empty); st.State != ctl.ServerRunning {
+// Where an update does not get to its end, servers run with the old files as long as
+// those are whole. Half-done ones are started by nobody: the page says in which state
+// they are and what to do, and so does l4d2ctl.
+func TestAttack30HalfDoneUpdateIsStartedByNobody(t *testing.T) {
+	s := newSite(t, true)
+	s.steamHas("17000001", "ok")
+	s.up()
+	s.signIn()
+	s.install()
+	name := s.addServer("Sunday", s.makeBlueprint("Vanilla", "", "+map c1m1_hotel"), "", freePort(t))
+	s.startNow(name)
+
+	s.steamHas("17000002", "no_connection")
+	contains(t, []string{s.updateNow()}, "Ended with a failure", "The game was not updated. Every server that ran was started again.", "17000001")
+	if st := s.status(name); st.State != ctl.ServerRunning {
 		t.Errorf("with whole old files the server is %s: %s", st.State, st.Message)
 	}
 
-	s.steamHas("17000003", "state_626")
-	page = s.updateNow()
-	contains(t, []string{page}, "Not complete", "No server can be started with files that are not whole.", "Install again", "Of 2 servers that ran, 2 could not be started again", "he installation of the game is not complete (Steam")
-	if st := s.status(empty); st.State != ctl.ServerStopped {
+	s.steamHas("17000002", "state_626")
+	contains(t, []string{s.updateNow()}, "Not complete", "No server can be started with files that are not whole.", "Install again", "Of 1 server that ran, 1 could not be started again", "he installation of the game is not complete (Steam")
+	if st := s.status(name); st.State != ctl.ServerStopped {
 		t.Errorf("with half-done files the server is %s", st.State)
 	}
-	if out, err := s.try("l4d2ctl", "start", empty); err == nil || !strings.Contains(out, "not complete") {
+	if out, err := s.try("l4d2ctl", "start", name); err == nil || !strings.Contains(out, "not complete") {
 		t.Errorf("l4d2ctl starts half-done files: %v\n%s", err, out)
 	}
 
-	s.steamHas("17000003", "ok")
-	_, page = s.post("/game/install", nil) // there are servers that are to run: it leads to the update's page
-	contains(t, []string{page}, "Stop 2 servers and update")
-	contains(t, []string{s.updateNow()}, "Every server that ran was started again.", "17000003")
-	if st := s.status(played); st.State != ctl.ServerRunning {
+	s.steamHas("17000002", "ok")
+	_, page := s.post("/game/install", nil) // there is a server that is to run: it leads to the update's page
+	contains(t, []string{page}, "Stop 1 server and update")
+	contains(t, []string{s.updateNow()}, "Every server that ran was started again.", "17000002")
+	if st := s.status(name); st.State != ctl.ServerRunning {
 		t.Errorf("after the files were mended the server is %s: %s", st.State, st.Message)
 	}
 }

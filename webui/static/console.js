@@ -154,5 +154,6 @@ document.addEventListener('htmx:afterRequest', (e) => {
   if (e.detail.successful && input.value === e.detail.requestConfig.parameters.command) input.value = '';
 });
 
+addEventListener('resize', () => { const end = follows; requestAnimationFrame(() => { follows = end; toEnd(); }); }); // a turned phone breaks lines elsewhere
 toEnd();
 if (document.activeElement?.id === 'command') load();

@@ -358,5 +358,10 @@ new MutationObserver((changes) => {
 }).observe(byID('toasts') || document.createElement('div'), { childList: true });
 
 setTimeout(() => document.querySelector('[data-flash]')?.remove(), 10000);
+// The current tab is in sight where there is no room for all.
+for (const tab of document.querySelectorAll('.tabs [aria-current]')) {
+  const bar = tab.parentElement;
+  bar.scrollLeft = tab.offsetLeft - bar.offsetLeft - (bar.clientWidth - tab.offsetWidth) / 2;
+}
 showTimes(document);
 if (document.body.dataset.feeds && 'EventSource' in window) window.left4me = new Stream(document.body.dataset.feeds);

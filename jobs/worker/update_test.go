@@ -16,10 +16,13 @@ import (
 	"left4me/models"
 )
 
-// plays makes a server one that runs, with so many players.
+// plays makes a server one that runs, with so many players: for the rows, and for a
+// worker that begins and looks at the host.
 func (w *world) plays(s *models.Server, players int) {
 	w.t.Helper()
 	ctx := context.Background()
+	w.up = append(w.up, ctl.Status{Name: s.Instance, State: ctl.ServerRunning})
+	w.hostHas(w.up...)
 	_, _, err := models.Observe(ctx, w.s.DB, models.Observation{
 		Host: models.LocalHost, Instance: s.Instance, State: models.ServerRunning,
 		Status: models.ServerStatus{Live: &models.Live{At: models.Now(), Players: players}},
@@ -60,10 +63,10 @@ func TestUpdateOfTheGame(t *testing.T) {
 	t.Parallel()
 	testenv.EachPair(t, func(t *testing.T, s testenv.Stores) {
 		w := newWorld(t, s)
-		w.work()
 		played, empty, off := w.server(), w.server(), w.server()
 		w.plays(played, 2)
 		w.plays(empty, 0)
+		w.work()
 		lead := w.ask(jobs.UpdateGame{Warn: 1})
 		w.until(lead.ID, soon, models.JobSucceeded)
 		install := w.until(w.step(lead.ID, kindInstall, "").ID, soon, models.JobSucceeded)
@@ -114,9 +117,9 @@ func TestFailedUpdateStartsWhatRan(t *testing.T) {
 				w := newWorld(t, s)
 				w.plan("install", test.install)
 				w.plan("start", act{Codes: []int{69}, Message: "the installation of the game is not complete"})
-				w.work()
 				srv := w.server()
 				w.plays(srv, 0)
+				w.work()
 				lead := w.ask(jobs.UpdateGame{Warn: 60})
 				w.until(lead.ID, soon, models.JobSucceeded)
 				install := w.step(lead.ID, kindInstall, "")
@@ -145,9 +148,9 @@ func TestUpdateIsCancelledWithNothingDone(t *testing.T) {
 	t.Parallel()
 	testenv.EachPair(t, func(t *testing.T, s testenv.Stores) {
 		w := newWorld(t, s)
-		w.work()
 		srv := w.server()
 		w.plays(srv, 1)
+		w.work()
 		for name, args := range map[string]jobs.UpdateGame{"warning": {Warn: 600}, "waiting": {Warn: 600, Hours: 3}} {
 			lead := w.ask(args)
 			testenv.Eventually(t, soon, "it shows what it is at", func() bool {
@@ -173,9 +176,9 @@ func TestUpdateWaitsUntilNobodyPlays(t *testing.T) {
 	t.Parallel()
 	testenv.EachPair(t, func(t *testing.T, s testenv.Stores) {
 		w := newWorld(t, s)
-		w.work()
 		srv := w.server()
 		w.plays(srv, 3)
+		w.work()
 		lead := w.ask(jobs.UpdateGame{Warn: 600, Hours: 1})
 		testenv.Eventually(t, soon, "it says whom it waits for", func() bool {
 			now := w.job(lead.ID).Progress.Now
@@ -199,9 +202,9 @@ func TestStopDuringAnUpdateStays(t *testing.T) {
 	testenv.EachPair(t, func(t *testing.T, s testenv.Stores) {
 		w := newWorld(t, s)
 		w.plan("install", act{Hold: true})
-		w.work()
 		srv := w.server()
 		w.plays(srv, 0)
+		w.work()
 		lead := w.ask(jobs.UpdateGame{})
 		w.until(lead.ID, soon, models.JobSucceeded)
 		w.until(w.step(lead.ID, kindInstall, "").ID, soon, models.JobRunning)
@@ -226,10 +229,10 @@ func TestRestartOfEmptyServers(t *testing.T) {
 	t.Parallel()
 	testenv.EachPair(t, func(t *testing.T, s testenv.Stores) {
 		w := newWorld(t, s)
-		w.work()
 		played, empty, off := w.server(), w.server(), w.server()
 		w.plays(played, 1)
 		w.plays(empty, 0)
+		w.work()
 		ask := w.ask(jobs.RestartEmpty{})
 		w.until(ask.ID, soon, models.JobSucceeded)
 		list := w.ofKind("server.restart")

@@ -35,6 +35,7 @@ type world struct {
 	key   *models.SecretKey
 	user  *models.User
 	queue *jobs.Client
+	up    []ctl.Status // what plays said that the host has
 }
 
 func newWorld(t *testing.T, s testenv.Stores) *world {
@@ -532,6 +533,7 @@ func TestRestartWhenEmpty(t *testing.T) {
 			t.Fatal(err)
 		}
 		observe(2)
+		w.hostHas(ctl.Status{Name: srv.Instance, State: ctl.ServerRunning})
 		w.work()
 		j := w.until(w.ask(jobs.RestartServer{ServerID: srv.ID, IfEmpty: true, OrLater: true}).ID, 20*time.Second, models.JobSucceeded)
 		if w.runs("stop", srv.Instance) != 0 || !wanted() {

@@ -13,6 +13,7 @@ import (
 const nick = `#  2 1 "Nick" STEAM_1:1:12345678 01:05 29 3 active 100000 198.51.100.7:27005`
 
 func TestOneLostReplyChangesNothing(t *testing.T) {
+	t.Parallel()
 	g, _, look, w := watched(t)
 	before := look()
 	if before.State != ctl.ServerRunning || before.Grade != ctl.GradeSteam || before.Live == nil {
@@ -39,6 +40,7 @@ func TestOneLostReplyChangesNothing(t *testing.T) {
 }
 
 func TestASleepingGameIsHealthy(t *testing.T) {
+	t.Parallel()
 	g, _, look, _ := watched(t)
 	g.say("(hibernating)", "198.51.100.1:27015")
 	if st := look(); st.State != ctl.ServerRunning || !st.Live.Hibernating || st.Hung || st.Message != "" {
@@ -56,6 +58,7 @@ func TestASleepingGameIsHealthy(t *testing.T) {
 }
 
 func TestWhatIsPlayed(t *testing.T) {
+	t.Parallel()
 	g, _, look, w := watched(t)
 	g.play("versus", "hard")
 	if st := look(); st.Live.Mode != "versus" || st.Live.Difficulty != "Hard" {
@@ -74,6 +77,7 @@ func TestWhatIsPlayed(t *testing.T) {
 
 // A STEAM id's account number is Z*2+Y with Y the low bit.
 func TestPlayersHaveTheNumberOfTheirProfile(t *testing.T) {
+	t.Parallel()
 	g, _, look, _ := watched(t)
 	g.say("(not hibernating)", "198.51.100.1:27015", nick,
 		`#  3 2 "new" STEAM_ID_PENDING 00:01 80 0 challenging 30000 198.51.100.8:27005`,
@@ -85,6 +89,7 @@ func TestPlayersHaveTheNumberOfTheirProfile(t *testing.T) {
 }
 
 func TestALostConnectionToSteam(t *testing.T) {
+	t.Parallel()
 	g, _, look, w := watched(t)
 	look()
 	g.say("(hibernating)", "n/a")
@@ -100,6 +105,7 @@ func TestALostConnectionToSteam(t *testing.T) {
 }
 
 func TestARestartKeepsWhyTheGameEnded(t *testing.T) {
+	t.Parallel()
 	_, fake, look, w := watched(t)
 	exit := &ctl.Exit{At: time.Now().UTC(), Code: 139, Signal: "SIGSEGV"}
 	fake.set("friday", supervisor.Instance{State: ctl.ServerStarting, Restarts: 1, Exit: exit, Message: "It is started again in 2s."})
@@ -123,6 +129,7 @@ func TestARestartKeepsWhyTheGameEnded(t *testing.T) {
 }
 
 func TestTheEndOfAProcessIsNoticedWithoutAsking(t *testing.T) {
+	t.Parallel()
 	h, fake, _ := newHost(t)
 	initialise(t, h, "friday", freePort(t))
 	game := exec.Command("/bin/sh", "-c", "read x")
@@ -154,6 +161,7 @@ func TestTheEndOfAProcessIsNoticedWithoutAsking(t *testing.T) {
 }
 
 func TestCPUOfASpan(t *testing.T) {
+	t.Parallel()
 	b := baseLook{}
 	inst := supervisor.Instance{PID: 1, CPU: time.Second}
 	take := func() int { n := b.cpu(inst); b.inst, b.st.CPU = inst, n; return n }

@@ -79,7 +79,7 @@ func TestKilledKeeper(t *testing.T) {
 	suitetest.Eventually(t, "the game is gone", func() bool { return !suitetest.Alive(game) })
 	suitetest.Eventually(t, "it is seen as failed", func() bool { return suitetest.Status(t, r, "killed").State == ctl.ServerFailed })
 	i := suitetest.Status(t, r, "killed")
-	if !strings.HasPrefix(i.Message, "The keeper was killed; ") || i.PID != 0 || i.Applied == nil {
+	if !strings.HasPrefix(i.Message, "The keeper was killed; ") || i.PID != 0 || i.Applied == nil || !i.Lost {
 		t.Errorf("%+v", i)
 	}
 	if after := suitetest.Mountinfo(t); after != before {
@@ -103,8 +103,14 @@ func TestRestartedMachine(t *testing.T) {
 	}
 	r := newRootless(t)
 	suitetest.Write(t, filepath.Join(r.Root, "runtime/boot/state.json"), `{"state":"running","since":"2026-01-02T03:04:05Z","boot_id":"other"}`)
-	if i := suitetest.Status(t, r, "boot"); i.State != ctl.ServerFailed || !strings.Contains(i.Message, "machine was restarted") {
+	if i := suitetest.Status(t, r, "boot"); i.State != ctl.ServerFailed || !strings.Contains(i.Message, "machine was restarted") || !i.Lost {
 		t.Errorf("%+v", i)
+	}
+	for boot, lost := range map[string]bool{"other": true, thisBoot(t): false} {
+		suitetest.Write(t, filepath.Join(r.Root, "runtime/boot/state.json"), `{"state":"failed","message":"It crashed.","boot_id":"`+boot+`"}`)
+		if i := suitetest.Status(t, r, "boot"); i.State != ctl.ServerFailed || i.Message != "It crashed." || i.Lost != lost {
+			t.Errorf("given up in boot %s: %+v, want lost %v", boot, i, lost)
+		}
 	}
 	suitetest.Write(t, filepath.Join(r.Root, "runtime/boot/state.json"), `{"sta`)
 	if i := suitetest.Status(t, r, "boot"); i.State != ctl.ServerUnknown || !strings.Contains(i.Message, "damaged") {
@@ -342,4 +348,13 @@ func BenchmarkStartStop(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func thisBoot(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(b))
 }

@@ -166,8 +166,14 @@ func TestInstanceFromRecord(t *testing.T) {
 	}
 	r := ran()
 	r.BootID = "another"
-	if i := s.atRest(t.Context(), "x", r); i.State != ctl.ServerFailed || !strings.Contains(i.Message, "machine was restarted") {
+	if i := s.atRest(t.Context(), "x", r); i.State != ctl.ServerFailed || !strings.Contains(i.Message, "machine was restarted") || !i.Lost {
 		t.Errorf("after a reboot: %+v", i)
+	}
+	for boot, lost := range map[string]bool{"another": true, bootID(): false} {
+		r := unitRecord{record: record{State: ctl.ServerFailed, BootID: boot}}
+		if i := s.atRest(t.Context(), "x", r); i.State != ctl.ServerFailed || i.Lost != lost {
+			t.Errorf("a start that failed in boot %s: %+v, want lost %v", boot, i, lost)
+		}
 	}
 	r = unitRecord{record: record{State: ctl.ServerStarting, Since: time.Now(), BootID: bootID()}}
 	if i := s.atRest(t.Context(), "x", r); i.State != ctl.ServerStarting {

@@ -205,7 +205,7 @@ func (w *world) hostHas(list ...ctl.Status) {
 	}
 }
 
-func TestServersThatAreToRunComeBack(t *testing.T) {
+func TestAttack29ServersThatAreToRunComeBack(t *testing.T) {
 	testenv.EachPair(t, func(t *testing.T, s testenv.Stores) {
 		w := newWorld(t, s)
 		tests := map[string]struct {
@@ -299,7 +299,7 @@ func (w *world) ended(srv *models.Server, state models.JobState, ago time.Durati
 }
 
 // What the host lost while no worker ran is not shown as running for ever.
-func TestServersThatTheHostLostAreAbsent(t *testing.T) {
+func TestAttack29ServersThatTheHostLostAreAbsent(t *testing.T) {
 	w := newWorld(t, testenv.EmbeddedPair(t))
 	ctx, srv := context.Background(), w.server()
 	_, _, err := models.Observe(ctx, w.s.DB, models.Observation{Host: models.LocalHost, Instance: srv.Instance, State: models.ServerRunning})
@@ -308,4 +308,22 @@ func TestServersThatTheHostLostAreAbsent(t *testing.T) {
 	}
 	w.work()
 	testenv.Eventually(t, 20*time.Second, "it is absent", func() bool { return w.seenRow(srv.ID).Observed == models.ServerAbsent })
+}
+
+// A database that is away for a while delays what is observed and loses nothing of how
+// things are in the end.
+func TestAttack29WhatIsObservedWhileTheDatabaseIsAway(t *testing.T) {
+	w := newWorld(t, testenv.ServerPair(t))
+	srv, other := w.server(), w.server()
+	w.work()
+	w.watched(running(srv.Instance, 0))
+	testenv.Eventually(t, 20*time.Second, "it runs", func() bool { return w.seenRow(srv.ID).Observed == models.ServerRunning })
+	resume := testenv.PausePostgres(t)
+	w.watched(running(other.Instance, 0))
+	w.watched(ctl.Status{Name: srv.Instance, State: ctl.ServerFailed, Message: "It crashed."})
+	time.Sleep(2 * time.Second) // that long it is away
+	resume()
+	testenv.Eventually(t, 40*time.Second, "both are known", func() bool {
+		return w.seenRow(srv.ID).Observed == models.ServerFailed && w.seenRow(other.ID).Observed == models.ServerRunning
+	})
 }

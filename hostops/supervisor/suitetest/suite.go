@@ -146,8 +146,12 @@ func testLife(t *testing.T, e Env) {
 	}
 	Down(t, e, "friday")
 	l := Launch("friday", "print:hello", "wait")
-	before := time.Now()
+	before, stamp := time.Now(), e.Stamp("friday")
 	Up(t, e, l)
+	if again := e.Stamp("friday"); again == stamp || again != e.Stamp("friday") {
+		t.Errorf("the start made the stamp %q of %q", again, stamp)
+	}
+	stamp = e.Stamp("friday")
 	i := Status(t, e, "friday")
 	if i.State != ctl.ServerRunning || i.Since.Before(before.Add(-time.Second)) || i.Exit != nil || i.Restarts != 0 || i.Memory < 100<<10 {
 		t.Errorf("running: %+v", i)
@@ -165,6 +169,9 @@ func testLife(t *testing.T, e Env) {
 	}
 	WaitLine(t, e, "friday", "hello")
 	Down(t, e, "friday")
+	if e.Stamp("friday") == stamp {
+		t.Error("the stop left the stamp as it was")
+	}
 	if Alive(i.PID) {
 		t.Errorf("process %d is alive after stop", i.PID)
 	}

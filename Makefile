@@ -5,6 +5,7 @@ SHELL   := /bin/bash
 BIN     := bin
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
+TAGS    := nomsgpack# gin's MessagePack, which nothing here speaks: several megabytes of program
 GO      := go
 DEMO    ?=
 DESTDIR ?=
@@ -24,7 +25,7 @@ run: deps-demo build ## Build and run everything with the real Steam
 
 build: ## Build the programs into bin/
 	@mkdir -p $(BIN)
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+	CGO_ENABLED=0 $(GO) build -tags '$(TAGS)' -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
 
 install: build ## Lay everything out below DESTDIR, as deploy/README.md describes
 	@DESTDIR='$(DESTDIR)' ./scripts/install $(BIN)

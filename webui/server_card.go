@@ -27,7 +27,8 @@ type serverCard struct {
 	Map     string // its title
 	MapCode string
 	Hue     string
-	Live    bool // the game itself answered
+	Mode    string // such as coop or versus
+	Live    bool   // the game itself answered
 	Players int
 	Max     int
 
@@ -82,7 +83,7 @@ func cardOf(v serverView) serverCard {
 		c.Seen = srv.ObservedAt.UTC()
 	}
 	if live := v.Live(); live != nil {
-		c.Live, c.Players, c.Max = true, live.Players, live.Max
+		c.Live, c.Players, c.Max, c.Mode = true, live.Players, live.Max, cleanText(live.Mode)
 		if live.Map != "" {
 			c.Map, c.MapCode, c.Hue = v.Map(), cleanText(live.Map), v.Hue()
 		}
@@ -96,7 +97,7 @@ func cardOf(v serverView) serverCard {
 			c.Job.Step, c.Job.Percent = cleanText(now.Title), int(min(max(now.Percent, 0), 100))
 		}
 	}
-	c.Find = strings.ToLower(strings.Join([]string{c.Name, c.Blueprint, c.Map, c.MapCode, c.Address}, " "))
+	c.Find = strings.ToLower(strings.Join([]string{c.Name, c.Blueprint, c.Map, c.MapCode, c.Mode, c.Address}, " "))
 	return c
 }
 

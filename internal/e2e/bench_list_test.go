@@ -82,6 +82,9 @@ func fillServers(t testing.TB, db *bun.DB, key *models.SecretKey, u *models.User
 			if _, _, err := models.Observe(ctx, tx, o); err != nil {
 				return err
 			}
+			if err := models.SetApplied(ctx, tx, srv.ID, print.Revision); err != nil {
+				return err
+			}
 		}
 		game := &models.Game{Installed: true, Build: "1", Version: "2.2.4.3", Size: 9e9}
 		return models.SeeHost(ctx, tx, models.LocalHost, game)

@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 }
 
 func build(dir string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "left4me/cmd/...")
+	cmd := exec.Command("go", "build", "-tags", "nomsgpack", "-trimpath", "-o", dir+"/", "left4me/cmd/...")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the programs: %w\n%s", err, out)

@@ -43,7 +43,7 @@ func TestBashCompletes(t *testing.T) {
 		want  []string
 	}{
 		"commands":           {[]string{"sta"}, []string{"start", "status"}},
-		"below a command":    {[]string{"steam", ""}, []string{"login", "logout"}},
+		"below a command":    {[]string{"steam", ""}, []string{"login", "logout", "profiles"}},
 		"servers":            {[]string{"start", ""}, []string{"friday", "monday"}},
 		"a server begun":     {[]string{"--events", "json", "stop", "mo"}, []string{"monday"}},
 		"no second server":   {[]string{"start", "friday", ""}, nil},

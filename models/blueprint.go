@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/uptrace/bun"
 )
@@ -52,6 +53,14 @@ func (b *Blueprint) check() error {
 		line := 1 + strings.Count(b.Config[:i], "\n")
 		return Invalid("config", fmt.Sprintf("Line %d of the config contains a NUL character, which the game cannot read. Remove it.", line))
 	}
+	b.Config = strings.ReplaceAll(b.Config, "\r\n", "\n") // browsers post CRLF
+	if i := strings.IndexByte(b.Config, '\r'); i >= 0 {
+		line := 1 + strings.Count(b.Config[:i], "\n")
+		return Invalid("config", fmt.Sprintf("Line %d of the config contains a carriage return without a line feed. Type that line break again.", line))
+	}
+	if !utf8.ValidString(b.Config) {
+		return Invalid("config", "The config is not text in UTF-8. Save it so, then paste it again.")
+	}
 	if len(b.Arguments) > MaxArguments {
 		return Invalid("arguments", fmt.Sprintf("There are %d arguments; at most %d can be used.", len(b.Arguments), MaxArguments))
 	}
@@ -59,11 +68,10 @@ func (b *Blueprint) check() error {
 		if len(a) > MaxArgumentBytes {
 			return Invalid("arguments", fmt.Sprintf("The argument that begins with %q is longer than %d characters.", clip(a, 30), MaxArgumentBytes))
 		}
-		if strings.ContainsFunc(a, unicode.IsControl) {
+		if strings.ContainsFunc(a, unicode.IsControl) || !utf8.ValidString(a) {
 			return Invalid("arguments", fmt.Sprintf("The argument %q contains a control character. Remove it.", clip(a, 60)))
 		}
 	}
-	b.Config = strings.ReplaceAll(b.Config, "\r\n", "\n") // browsers post CRLF
 	return nil
 }
 
@@ -74,7 +82,7 @@ func checkTitle(field, name string) error {
 		return Invalid(field, "Give it a name.")
 	case len([]rune(name)) > MaxNameLength:
 		return Invalid(field, fmt.Sprintf("The name is too long; use at most %d characters.", MaxNameLength))
-	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return Invalid(field, "The name contains a character that cannot be shown. Type it again.")
 	}
 	return nil

@@ -100,7 +100,7 @@ func seeMapChoice(t *testing.T, b *tab, blueprint string) {
 		t.Errorf("arguments %q", got)
 	}
 	b.press("Save")
-	b.sees("#blueprint-form", "Saved.")
+	b.sees("#blueprint-form .note", "Saved.")
 }
 
 // hand runs JavaScript as a person's hand would, for what has no text of its own.

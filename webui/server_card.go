@@ -97,7 +97,8 @@ func cardOf(v serverView) serverCard {
 			c.Job.Step, c.Job.Percent = cleanText(now.Title), int(min(max(now.Percent, 0), 100))
 		}
 	}
-	c.Find = strings.ToLower(strings.Join([]string{c.Name, c.Blueprint, c.Map, c.MapCode, c.Mode, c.Address}, " "))
+	words := strings.Join([]string{c.Name, c.Blueprint, c.Map, c.MapCode, c.Mode, c.Address}, " ")
+	c.Find = strings.ToLower(strings.Join(strings.Fields(words), " "))
 	return c
 }
 

@@ -345,6 +345,16 @@ func Servers(ctx context.Context, db bun.IDB, userID string) ([]Server, error) {
 	return list, err
 }
 
+// ServersBriefly is Servers without what their blueprints say: a config may have 256 KB,
+// and every server of a list would bring it along.
+func ServersBriefly(ctx context.Context, db bun.IDB, userID string) ([]Server, error) {
+	var list []Server
+	named := func(q *bun.SelectQuery) *bun.SelectQuery { return q.ExcludeColumn("arguments", "config") }
+	err := db.NewSelect().Model(&list).Relation("Blueprint", named).Where("server.user_id = ?", userID).
+		OrderExpr("lower(server.name)").Limit(500).Scan(ctx)
+	return list, err
+}
+
 // ServersUp lists the host's servers that run, or are to run, whoever owns them, by
 // name, at most 500.
 func ServersUp(ctx context.Context, db bun.IDB, host string) ([]Server, error) {

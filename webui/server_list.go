@@ -86,7 +86,11 @@ func (serverSummary) elementID() string { return "server-summary" }
 
 // serverGrid reads the list and what is still to be set up.
 func (s *Server) serverGrid(ctx context.Context, u *models.User, host string) (serverGrid, error) {
-	views, err := s.serverViews(ctx, u, host)
+	list, err := models.ServersBriefly(ctx, s.DB, u.ID)
+	if err != nil {
+		return serverGrid{}, err
+	}
+	views, err := s.viewsOf(ctx, u, list, host)
 	if err != nil {
 		return serverGrid{}, err
 	}

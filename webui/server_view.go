@@ -202,6 +202,11 @@ func (s *Server) serverViews(ctx context.Context, u *models.User, host string) (
 	if err != nil {
 		return nil, err
 	}
+	return s.viewsOf(ctx, u, list, host)
+}
+
+// viewsOf adds the jobs that hold the servers.
+func (s *Server) viewsOf(ctx context.Context, u *models.User, list []models.Server, host string) ([]serverView, error) {
 	unfinished, err := models.Jobs(ctx, s.DB, models.JobFilter{User: u, Unfinished: true, Limit: 500})
 	if err != nil {
 		return nil, err

@@ -21,8 +21,11 @@ type adminTab struct {
 // title is the entry's word.
 func (l layout) AdminTabs() []adminTab {
 	list := []adminTab{
-		{Word: "Overview", Path: "/admin"}, {Word: "Host", Path: "/admin/host"}, {Word: "Schedules", Path: "/admin/schedules"},
-		{Word: "Users", Path: "/admin/users"}, {Word: "Who did what", Path: "/admin/audit"},
+		{Word: "Overview", Path: "/admin"},
+		{Word: "Host", Path: "/admin/host"},
+		{Word: "Schedules", Path: "/admin/schedules"},
+		{Word: "Users", Path: "/admin/users"},
+		{Word: "Who did what", Path: "/admin/audit"},
 	}
 	if l.Monitor {
 		list = append(list, adminTab{Word: "Queues", Path: MonitorPath})

@@ -39,15 +39,15 @@ func (s *Server) token(r *http.Request) string {
 // admit finds out who asks and whether they may. A stranger who opens a page is
 // sent to the sign-in, and from there back.
 func (s *Server) admit(c *gin.Context, need right) error {
-	if !readable(c.Request.URL) {
-		return fmt.Errorf("an address with NUL or broken UTF-8: %w", models.ErrNotFound)
-	}
 	if token := s.token(c.Request); token != "" && !isAsset(c) {
 		sess, err := models.FindSession(c.Request.Context(), s.DB, token)
 		if err != nil && !errors.Is(err, models.ErrNotFound) {
 			return err
 		}
 		visitOf(c.Request.Context()).session = sess
+	}
+	if !readable(c.Request.URL) {
+		return fmt.Errorf("an address with NUL or broken UTF-8: %w", models.ErrNotFound)
 	}
 	if need == metrics {
 		visitOf(c.Request.Context()).scraper = s.isScraper(c.Request)

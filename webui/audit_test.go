@@ -24,7 +24,6 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	type try struct {
 		form  url.Values
 		admin bool                      // an administrator sends it
-		kind  models.OverlayKind        // of the overlay, when the route needs one of its own
 		ready func(*things, url.Values) // makes what the form needs
 	}
 	f := func(pairs ...string) url.Values {

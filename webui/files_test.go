@@ -230,9 +230,10 @@ func TestDownloadsOfAFilesOverlay(t *testing.T) {
 	for _, name := range []string{"d/gone", "nowhere", "d/a.txt/x"} {
 		u.download(name).want(t, 404)
 	}
-	for _, name := range []string{"../x", "/etc/passwd", "d/../top", `d\a.txt`, "a\x00"} {
+	for _, name := range []string{"../x", "/etc/passwd", "d/../top", `d\a.txt`} {
 		u.download(name).want(t, 422)
 	}
+	u.download("a\x00").want(t, 404) // such an address leads nowhere
 	if got := zipped(t, u.download("d")); !slices.Equal(got, []string{"a.txt 0123456789", "new.txt new", "sub/b.html <script>"}) {
 		t.Errorf("the zip of a folder has %q", got)
 	}

@@ -210,4 +210,3 @@ func (s *Server) showMetrics(c *gin.Context) error {
 	s.meters.handler.ServeHTTP(c.Writer, c.Request)
 	return nil
 }
-

@@ -84,6 +84,19 @@ func TestBrowserEditor(t *testing.T) {
 	b.typeText(kb.Escape + kb.Tab)
 	b.wait("Escape and Tab to leave it", `!document.activeElement.classList.contains('editor')`)
 
+	// The script may come while somebody types in the plain field already.
+	get[bool](b, `(() => {
+  const area = Object.assign(document.createElement('textarea'), { id: 'late', value: 'sv_a' });
+  area.dataset.editor = 'cfg';
+  document.getElementById('main').append(area);
+  area.focus();
+  area.setSelectionRange(4, 4);
+  document.dispatchEvent(new CustomEvent('htmx:afterSwap', { detail: {} }));
+  return true;
+})()`)
+	b.typeText("lltalk 1")
+	b.wait("typing to go on where it was", `document.getElementById('late').value === 'sv_alltalk 1'`)
+
 	b.scripts(false)
 	b.open("/blueprints/" + id)
 	if got := get[string](b, `document.getElementById('b-config').checkVisibility() ? document.getElementById('b-config').value : ''`); strings.TrimSpace(got) != want {

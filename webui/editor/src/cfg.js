@@ -178,12 +178,12 @@ function check(view, notes) {
 }
 
 // fromServer reads what the preview of the whole file says about lines of this text:
-// "Line 3 of the config …", "Each of the lines 3, 5 and 9 of the config …".
+// in data-lines, or in words: "Line 3 of the config sets hostname …".
 function fromServer() {
   const notes = [];
   for (const el of document.querySelectorAll('#cfg-preview .note')) {
     const text = el.textContent.trim();
-    const lines = /\blines? (\d+(?:(?:, | and )\d+)*)(?: and \d+ more)? of the config\b/i.exec(text)?.[1];
+    const lines = el.dataset.lines || /\bline (\d+) of the config\b/i.exec(text)?.[1];
     for (const n of lines?.match(/\d+/g) || []) if (+n > 0) notes.push({ line: +n, text });
   }
   return notes.slice(0, shown);

@@ -41,6 +41,8 @@ class Editor {
       parent: root,
       state: EditorState.create({
         doc: area.value,
+        // Somebody may have begun to type before this script was there.
+        ...(document.activeElement === area && { selection: { anchor: area.selectionStart, head: area.selectionEnd } }),
         extensions: [
           lineNumbers(), highlightActiveLineGutter(), highlightActiveLine(), highlightSpecialChars(), history(), drawSelection(), dropCursor(),
           bracketMatching(), indentUnit.of('  '), EditorState.tabSize.of(4), search({ top: true }), highlightSelectionMatches(),

@@ -136,6 +136,67 @@ func clip(s string, n int) string {
 	return s
 }
 
+// ConsoleSpan is which lines of a server's console are stored: numbers First to Last of
+// one counting. Last is First-1 for none.
+type ConsoleSpan struct {
+	First, Last int64
+
+	instance string
+	epoch    int64
+}
+
+// ConsoleSpan says which lines of a server's console are stored now.
+func (c *Client) ConsoleSpan(ctx context.Context, instance string) (ConsoleSpan, error) {
+	none, key := ConsoleSpan{First: 1, instance: instance}, consoleKey(instance)
+	newest, err := c.rdb.XRevRangeN(ctx, key, "+", "-", 1).Result()
+	if err != nil {
+		return none, fmt.Errorf("read the console of %s: %w", instance, err)
+	}
+	if len(newest) == 0 {
+		return none, nil
+	}
+	s := none
+	if s.epoch, s.Last, err = parseConsoleID(newest[0].ID); err != nil {
+		return none, err
+	}
+	oldest, err := c.rdb.XRangeN(ctx, key, fmt.Sprintf("%d-0", s.epoch), newest[0].ID, 1).Result()
+	if err != nil {
+		return none, fmt.Errorf("read the console of %s: %w", instance, err)
+	}
+	if len(oldest) == 0 { // emptied in between
+		return none, nil
+	}
+	_, s.First, err = parseConsoleID(oldest[0].ID)
+	return s, err
+}
+
+// At is the cursor behind the line n, for FollowConsole.
+func (s ConsoleSpan) At(n int64) string { return fmt.Sprintf("%d-%d", s.epoch, n) }
+
+// ConsoleLines reads at most limit lines of the span with numbers above after. A line
+// has up to 8 KB: who reads all of them does so part by part. Lines that went
+// meanwhile are left out.
+func (c *Client) ConsoleLines(ctx context.Context, s ConsoleSpan, after int64, limit int) ([]Line, error) {
+	after = max(after, s.First-1)
+	limit = int(min(int64(limit), s.Last-after))
+	if limit <= 0 {
+		return nil, nil
+	}
+	entries, err := c.rdb.XRangeN(ctx, consoleKey(s.instance), "("+s.At(after), s.At(s.Last), int64(limit)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read the console of %s: %w", s.instance, err)
+	}
+	lines := make([]Line, len(entries))
+	for i, e := range entries {
+		_, n, err := parseConsoleID(e.ID)
+		if err != nil {
+			return nil, err
+		}
+		lines[i] = consoleLine(n, e.Values)
+	}
+	return lines, nil
+}
+
 // ConsoleFollower does for a server's console what JobFollower does for a job.
 type ConsoleFollower struct {
 	rdb      *redis.Client

@@ -251,6 +251,58 @@ func readAll(t *testing.T, f *jobs.ConsoleFollower) (all []jobs.Line) {
 	return all
 }
 
+// A page of a console is read without the rest of it: all of it may be 40 MB.
+func TestConsoleIsReadInParts(t *testing.T) {
+	testenv.EachPair(t, func(t *testing.T, s testenv.Stores) {
+		ctx := context.Background()
+		c := jobs.NewClient(s.DB, s.Redis, testenv.Log())
+		if span, err := c.ConsoleSpan(ctx, "a"); err != nil || span.First != 1 || span.Last != 0 {
+			t.Errorf("an empty console has %+v, %v", span, err)
+		}
+		w, _, err := jobs.OpenConsole(ctx, s.Redis, "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := make([]jobs.ConsoleLine, 1200)
+		for i := range lines {
+			lines[i].Line = jobs.Line{At: models.Now(), Stream: "game", Text: fmt.Sprint(i + 1)}
+		}
+		if err := w.Append(ctx, lines); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Redis.XTrimMaxLen(ctx, "left4me:console:a", 1000).Err(); err != nil {
+			t.Fatal(err)
+		}
+		span, err := c.ConsoleSpan(ctx, "a")
+		if err != nil || span.First != 201 || span.Last != 1200 {
+			t.Fatalf("lines 201 to 1200 are stored, and it says %+v, %v", span, err)
+		}
+		for name, tt := range map[string]struct {
+			after       int64
+			limit       int
+			first, last string
+			n           int
+		}{
+			"all":       {0, 5000, "201", "1200", 1000},
+			"a part":    {700, 50, "701", "750", 50},
+			"the end":   {1190, 50, "1191", "1200", 10},
+			"behind it": {1200, 50, "", "", 0},
+			"nothing":   {700, -3, "", "", 0},
+			"overflow":  {1<<63 - 1, 50, "", "", 0},
+			"negative":  {-1 << 63, 2, "201", "202", 2},
+		} {
+			got, err := c.ConsoleLines(ctx, span, tt.after, tt.limit)
+			if err != nil || len(got) != tt.n || tt.n > 0 && (got[0].Text != tt.first || got[tt.n-1].Text != tt.last || fmt.Sprint(got[0].N) != tt.first) {
+				t.Errorf("%s: %d lines, %v", name, len(got), err)
+			}
+		}
+		f := c.FollowConsole("a", span.At(1199))
+		if got := readAll(t, f); len(got) != 1 || got[0].N != 1200 {
+			t.Errorf("behind line 1199 come %+v", got)
+		}
+	})
+}
+
 // Two tails of one server, as after a takeover: no line is stored twice.
 func TestSecondConsoleWriterIsRefused(t *testing.T) {
 	testenv.EachPair(t, func(t *testing.T, s testenv.Stores) {

@@ -166,13 +166,18 @@ func (s *Server) consoleTail(ctx context.Context, instance string) logView {
 	if err := s.Jobs.WatchConsole(ctx, instance); err != nil {
 		s.Log.WarnContext(ctx, "could not ask for a console", "server", instance, "err", err)
 	}
-	lines, cursor, err := s.consoleLines(ctx, instance)
+	span, err := s.Jobs.ConsoleSpan(ctx, instance)
+	var lines []jobs.Line
+	from := max(span.First, span.Last-tailLines+1)
+	if err == nil {
+		lines, err = s.Jobs.ConsoleLines(ctx, span, from-1, tailLines)
+	}
 	if err != nil {
 		s.Log.WarnContext(ctx, "could not read a console", "server", instance, "err", err)
 		return v
 	}
-	if earlier := max(0, len(lines)-tailLines); len(lines) > 0 {
-		v.Lines, v.Cursor, v.Earlier = logLines(lines[earlier:]), cursor, int64(earlier)
+	if n := len(lines); n > 0 {
+		v.Lines, v.Cursor, v.Earlier = logLines(lines), span.At(lines[n-1].N), from-span.First
 	}
 	return v
 }

@@ -71,6 +71,7 @@ type Server struct {
 	uploading *atOnce // requests that send files
 	writing   *atOnce // parts of one upload, by its id
 	zipping   *atOnce // folders that are downloaded
+	reading   *atOnce // logs that are searched or downloaded
 	handler   http.Handler
 }
 
@@ -91,7 +92,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Config: cfg, static: st, templates: tpl, streams: newStreams(), pages: newSharedPages(), passwords: newPasswords(), uploading: newAtOnce(uploadsAtOnce), writing: newAtOnce(1), zipping: newAtOnce(zipsAtOnce)}
+	s := &Server{Config: cfg, static: st, templates: tpl, streams: newStreams(), pages: newSharedPages(), passwords: newPasswords(), uploading: newAtOnce(uploadsAtOnce), writing: newAtOnce(1), zipping: newAtOnce(zipsAtOnce), reading: newAtOnce(logsAtOnce)}
 	s.signins = newSigninLimits(cfg.Limiter, cfg.Log)
 	s.meters = newMeters(cfg, s.streams)
 	engine, err := s.engine()

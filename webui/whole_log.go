@@ -44,33 +44,21 @@ func (s *Server) jobSource(j *models.Job) logSource {
 	}}
 }
 
-// consoleLines is what is stored of a server's console, a bounded number of lines,
-// and where its live stream goes on.
-func (s *Server) consoleLines(ctx context.Context, instance string) (all []jobs.Line, cursor string, err error) {
-	f := s.Jobs.FollowConsole(instance, "")
-	for more := true; more; {
-		var some []jobs.Line
-		if some, more, err = f.Replay(ctx); err != nil {
-			return nil, "", err
-		}
-		if f.Reset() {
-			all = nil
-		}
-		all = append(all, some...)
-	}
-	return all, f.Cursor(), nil
+// consoleSource is what is stored of a server's console now.
+func (s *Server) consoleSource(ctx context.Context, instance string) (logSource, error) {
+	span, err := s.Jobs.ConsoleSpan(ctx, instance)
+	return logSource{span.First, span.Last, func(ctx context.Context, after int64, limit int) ([]jobs.Line, error) {
+		return s.Jobs.ConsoleLines(ctx, span, after, limit)
+	}}, err
 }
 
-func (s *Server) consoleSource(ctx context.Context, instance string) (logSource, error) {
-	all, _, err := s.consoleLines(ctx, instance)
-	if err != nil || len(all) == 0 {
-		return logSource{first: 1}, err
-	}
-	first := all[0].N
-	return logSource{first, all[len(all)-1].N, func(_ context.Context, after int64, limit int) ([]jobs.Line, error) {
-		from := min(max(after-first+1, 0), int64(len(all)))
-		return all[from:min(from+int64(limit), int64(len(all)))], nil
-	}}, nil
+// logsAtOnce bounds the logs that one user searches or downloads at the same time: each
+// holds a page of lines of up to 8 KB, and a search keeps a core busy.
+const logsAtOnce = 4
+
+var tooManyLogs = &failure{
+	status: http.StatusTooManyRequests, title: "Too much at once", retryAfter: 3,
+	text: fmt.Sprintf("You search or download %d logs at the same time; more are not possible. Wait for one of them.", logsAtOnce),
 }
 
 // wholeLog is one page of a log, or what a search found in all of it.
@@ -141,6 +129,11 @@ func (s *Server) wholeLog(c *gin.Context, w wholeLog, src logSource) (wholeLog, 
 	w.First, w.Last = src.first, src.last
 	w.Query = c.Query("q")
 	if w.Query != "" {
+		leave, ok := s.reading.enter(user(c).ID)
+		if !ok {
+			return w, tooManyLogs
+		}
+		defer leave()
 		return w, w.search(ctx, src)
 	}
 	from := w.Last - linesPerPage + 1
@@ -227,6 +220,11 @@ func findIn(text, what string) ([]logPart, bool) {
 
 // sendLog writes all stored lines of a log as text, to be saved.
 func (s *Server) sendLog(c *gin.Context, name string, src logSource) error {
+	leave, ok := s.reading.enter(user(c).ID)
+	if !ok {
+		return tooManyLogs
+	}
+	defer leave()
 	c.Header("Content-Type", "text/plain; charset=utf-8")
 	c.Header("Content-Disposition", attachment(name))
 	out := bufio.NewWriter(newPatientWriter(c))

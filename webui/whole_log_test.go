@@ -3,6 +3,7 @@ package webui
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -118,6 +119,39 @@ func TestAttack28LogAddresses(t *testing.T) {
 		b.get(page+query).want(t, 200)
 	}
 	b.get(page+"?q="+strings.Repeat("a", 201)).want(t, 200, "Look for less")
+}
+
+// A game that prints lines of 8 KB made a page that shows the last of them read all 40
+// MB, and so did every search: a user who asked for some at once took all memory there
+// is.
+func TestAttack26LongConsole(t *testing.T) {
+	c := newConsole(t)
+	c.print(5_000, 250, 8_000)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	v := c.consoleTail(context.Background(), c.instance)
+	runtime.ReadMemStats(&after)
+	if len(v.Lines) != tailLines || v.Lines[tailLines-1].N != 5_000 {
+		t.Fatalf("the page has %d lines", len(v.Lines))
+	}
+	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 60 { // a tenth of the lines, copied on their way by store and client
+		t.Errorf("the last %d lines of 5000 took %d MB", tailLines, took)
+	}
+
+	b, other := c.browser(c.owner), c.browser(modelstest.User(t, c.db, false))
+	page := "/servers/" + c.instance + "/log"
+	for range logsAtOnce {
+		leave, ok := c.reading.enter(c.owner.ID)
+		if !ok {
+			t.Fatalf("fewer than %d logs can be searched at once", logsAtOnce)
+		}
+		defer leave()
+	}
+	for _, path := range []string{page + "?q=x", page + ".txt"} {
+		b.get(path).want(t, 429, "Wait for one of them")
+		other.get(path).want(t, 404) // whose it is comes first
+	}
+	b.get(page).want(t, 200, "Lines 4001 to 5000")
 }
 
 // A player's chat is a line of the log.

@@ -390,6 +390,23 @@ func LastServerJob(ctx context.Context, db bun.IDB, serverID string) (*Job, erro
 	return j, nil
 }
 
+// NewestServerJobs returns the newest job of each of the given servers that has one.
+func NewestServerJobs(ctx context.Context, db bun.IDB, serverIDs []string) (map[string]*Job, error) {
+	if len(serverIDs) == 0 {
+		return nil, nil
+	}
+	var list []*Job
+	newest := db.NewSelect().Model((*Job)(nil)).ColumnExpr("MAX(id)").Where("server_id IN (?)", bun.List(serverIDs)).GroupExpr("server_id")
+	if err := db.NewSelect().Model(&list).Where("id IN (?)", newest).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("newest jobs of servers: %w", err)
+	}
+	byID := make(map[string]*Job, len(list))
+	for _, j := range list {
+		byID[j.ServerID] = j
+	}
+	return byID, nil
+}
+
 // UnfinishedByKind lists the host's unfinished jobs of a kind, oldest first.
 func UnfinishedByKind(ctx context.Context, db bun.IDB, host, kind string) ([]Job, error) {
 	var list []Job

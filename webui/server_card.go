@@ -89,7 +89,7 @@ func cardOf(v serverView) serverCard {
 		}
 	}
 	if v.Up() {
-		c.Join = joinLink(v.Host, srv.Port)
+		c.Join = joinLink(v.Host, v.Port())
 	}
 	if h := v.Holder(); h != nil {
 		c.Job = cardJob{Title: h.Job.Title, Running: h.Job.State == models.JobRunning, Began: h.Began().UTC()}

@@ -3,6 +3,7 @@ package webui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,6 +19,8 @@ type serverView struct {
 	Host   string    // what players connect to, without the port
 	// Diff is what would change at the next start; nil where nobody looked.
 	Diff *specDiff
+	// Failed is the server's newest job where that failed and left it down; nil for none.
+	Failed *models.Job
 }
 
 // Holder is the job that has the server, or will have it next.
@@ -46,6 +49,8 @@ func (v serverView) State() stateView {
 			return stateView{"Starting", "busy"}
 		case jobs.StopServer{}.Kind():
 			return stateView{"Stopping", "busy"}
+		case jobs.StopForUpdate{}.Kind():
+			return stateView{"Stopping for an update", "busy"}
 		case jobs.RestartServer{}.Kind():
 			return stateView{"Restarting", "busy"}
 		case jobs.ResetServer{}.Kind():
@@ -110,26 +115,6 @@ func (v serverView) Playing() string {
 	return text + "."
 }
 
-// Trouble is why the server is not as its owner wants it, "" when it is.
-func (v serverView) Trouble() string {
-	s := v.Server
-	switch {
-	case s.Observed == models.ServerFailed && s.Status.Message != "":
-		return s.Status.Message
-	case s.Observed == models.ServerFailed:
-		return "The game ended by itself and is not started again. Its log says why."
-	case len(v.Jobs) > 0:
-		return ""
-	case s.Observed == models.ServerUnknown && s.Status.Message != "":
-		return s.Status.Message
-	case v.Up() && s.Status.Hung:
-		return s.Status.Message
-	case s.Desired == models.ServerRunning && s.Observed == models.ServerStopped:
-		return "You asked for it to run, and it does not. Start it again; its log says why it ended."
-	}
-	return ""
-}
-
 // Hint is a sentence about a state that is fine but not obvious.
 func (v serverView) Hint() string {
 	if v.Up() && !v.Server.Status.Hung {
@@ -171,8 +156,19 @@ func (v serverView) Sky() string {
 	return "Not running"
 }
 
+// Port is where the game can be joined now: another one counts from the next start on.
+func (v serverView) Port() int {
+	argv := v.Server.Status.Argv
+	if i := slices.Index(argv, "-port"); v.Up() && i >= 0 && i+1 < len(argv) {
+		if port, err := strconv.Atoi(argv[i+1]); err == nil && port > 0 {
+			return port
+		}
+	}
+	return v.Server.Port
+}
+
 // Address is what players type to connect.
-func (v serverView) Address() string { return v.Host + ":" + strconv.Itoa(v.Server.Port) }
+func (v serverView) Address() string { return v.Host + ":" + strconv.Itoa(v.Port()) }
 
 // Path is the server's page.
 func (v serverView) Path() string { return "/servers/" + v.Server.Instance }
@@ -220,7 +216,7 @@ func (s *Server) viewsOf(ctx context.Context, u *models.User, list []models.Serv
 	for i := range list {
 		views[i] = serverView{Server: &list[i], Jobs: byServer[list[i].ID], Host: host}
 	}
-	return views, nil
+	return views, s.addFailed(ctx, views)
 }
 
 // serverView reads one of the user's servers, or returns ErrNotFound.
@@ -234,6 +230,9 @@ func (s *Server) serverView(ctx context.Context, u *models.User, instance, host 
 		return serverView{}, err
 	}
 	v := []serverView{{Server: srv, Jobs: jobViews(held), Host: host}}
+	if err := s.addFailed(ctx, v); err != nil {
+		return serverView{}, err
+	}
 	err = s.addDiffs(ctx, u, v)
 	return v[0], err
 }

@@ -144,6 +144,10 @@ func (s *Server) jobsHealth(ctx context.Context, u *models.User) (healthRow, err
 	if err != nil {
 		return r, err
 	}
+	if len(list) == 0 {
+		r.Text = "There was none yet."
+		return r, nil
+	}
 	failed, unfinished := 0, 0
 	for _, j := range list {
 		switch {

@@ -101,7 +101,7 @@ type confirmPage struct {
 	Action   string
 	Button   string
 	Back     string
-	Keep     string // what leaving it alone is called, "" for "Keep it"
+	Keep     string // what leaving it alone is called, "" for "Never mind"
 	FieldErr string
 	Fields   url.Values // what the form that asks had in it; sent again with the answer
 }

@@ -129,7 +129,7 @@ func TestAttack20DeactivatedUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	boss.post("/admin/users/"+u.ID+"/deactivate", nil).want(t, 200, "Deactivate mira?", "Keep it")
+	boss.post("/admin/users/"+u.ID+"/deactivate", nil).want(t, 200, "Deactivate mira?", "Never mind")
 	b.get("/servers").want(t, 200) // nothing has happened yet
 	boss.post("/admin/users/"+u.ID+"/deactivate", url.Values{"sure": {"yes"}, "servers": {"stop"}}).want(t, 303)
 	b.get("/servers").want(t, 303)

@@ -165,7 +165,7 @@ func TestHandsInBrowser(t *testing.T) {
 	if got := w.js(`document.getElementById('confirm-title').textContent`); got != "Delete the server “"+srv.Name+"”?" {
 		t.Errorf("the dialog asks %q", got)
 	}
-	if got := w.js(`document.activeElement.textContent`); got != "Keep it" {
+	if got := w.js(`document.activeElement.textContent`); got != "Never mind" {
 		t.Errorf("the focus is on %q, want the harmless answer", got)
 	}
 	w.js(`document.activeElement.click()`)

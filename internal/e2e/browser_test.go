@@ -250,10 +250,10 @@ func seeDelete(t *testing.T, s *site, b *tab, name string) {
 	b.press("Delete Friday versus")
 	b.sees("#confirm", "Delete the server “Friday versus”?")
 	b.look("confirm-delete")
-	b.press("Keep it")
+	b.press("Never mind")
 	b.wait("the dialog to close", `!document.getElementById('confirm').open`)
 	if st := s.status(name); st.State != ctl.ServerStopped {
-		t.Fatalf("the answer was Keep it, and the host says %s", st.State)
+		t.Fatalf("the answer was Never mind, and the host says %s", st.State)
 	}
 	b.press("Delete Friday versus")
 	b.press("Delete the server")

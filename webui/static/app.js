@@ -27,8 +27,9 @@ function showTime(el, now) {
   const d = el.dataset, s = Math.max(0, Math.round((now - at) / 1000));
   let text;
   if ('clock' in d) text = clock.format(at);
+  else if (d.tick) text = (d.tick === 'month' ? day : hour).format(at);
   else if ('ago' in d) text = s < 5 ? 'just now' : `${span(s)} ago`;
-  else if ('for' in d) text = `since ${span(s)}`.replace('since', 'for');
+  else if ('for' in d) text = `for ${span(s)}`;
   else text = at.toDateString() === new Date(now).toDateString() ? hour.format(at) : `${day.format(at)}, ${hour.format(at)}`;
   if (el.textContent !== text) el.textContent = text;
   if (!el.title) el.title = at.toLocaleString();

@@ -465,7 +465,9 @@ func Jobs(ctx context.Context, db bun.IDB, f JobFilter) ([]Job, error) {
 // each along an index of its own that has them in order, and where an index finds a few
 // whosever they are, those are chosen from afterwards.
 func (f JobFilter) numbers(db bun.IDB) *bun.SelectQuery {
-	among := func(q *bun.SelectQuery) *bun.SelectQuery { return db.NewSelect().TableExpr("(?) AS found", q).Column("id") }
+	among := func(q *bun.SelectQuery) *bun.SelectQuery {
+		return db.NewSelect().TableExpr("(?) AS found", q).Column("id")
+	}
 	switch {
 	case f.User.Admin:
 		return f.newest(db, f.Limit)

@@ -27,7 +27,9 @@ func TestBrowserManyServers(t *testing.T) {
 	b.open("/")
 	b.signInAs("admin", adminPassword)
 	b.sees("#server-summary", "30 servers · 22 running")
-	shown := func(n string) { b.wait(n+" servers are shown", `document.querySelectorAll('.card:not([hidden])').length === `+n) }
+	shown := func(n string) {
+		b.wait(n+" servers are shown", `document.querySelectorAll('.card:not([hidden])').length === `+n)
+	}
 	shown("30")
 	b.wait("lines, not cards", `!!document.querySelector('.grid.lines')`)
 	b.look("servers-many")

@@ -235,15 +235,26 @@ func InsertCommand(ctx context.Context, tx bun.IDB, by Actor, s *Server, verb Co
 	return c, Audit(ctx, tx, by, "server."+string(verb), "server:"+s.Instance, c.Subject())
 }
 
-// NextCommands are the commands that may be sent now to servers of the host, oldest
-// first: each server's first one, where none is under way.
-func NextCommands(ctx context.Context, db bun.IDB, host string, limit int) ([]string, error) {
-	var ids []string
+// commandsOfOwner is how many games of one user are told something at the same time. A
+// game that hangs holds its command for half a minute: without a limit somebody whose
+// games hang would keep everybody else's from being sent.
+const commandsOfOwner = 2
+
+// NextCommand is the oldest command that may be sent now to a server of the host: a
+// server's first one, where none is under way, and not too many of its owner's are.
+// ErrNotFound when there is none.
+func NextCommand(ctx context.Context, db bun.IDB, host string) (string, error) {
+	var id string
 	err := db.NewRaw(`SELECT c.id FROM console_commands c JOIN servers s ON s.id = c.server_id
 		WHERE s.host = ? AND c.finished_at IS NULL AND c.state = 'queued' AND c.created_at > ? AND NOT EXISTS (
 			SELECT 1 FROM console_commands o WHERE o.server_id = c.server_id AND o.finished_at IS NULL AND (o.state = 'running' OR o.id < c.id))
-		ORDER BY c.id LIMIT ?`, host, Now().Add(-CommandSentWithin), int64(limit)).Scan(ctx, &ids)
-	return ids, err
+		AND (SELECT count(*) FROM console_commands r JOIN servers rs ON rs.id = r.server_id
+			WHERE r.finished_at IS NULL AND r.state = 'running' AND rs.host = s.host AND rs.user_id = s.user_id) < ?
+		ORDER BY c.id LIMIT 1`, host, Now().Add(-CommandSentWithin), commandsOfOwner).Scan(ctx, &id)
+	if err != nil {
+		return "", fmt.Errorf("next command: %w", found(err))
+	}
+	return id, nil
 }
 
 // ClaimCommand takes a command to send it, with its server. ErrConflict when it was
@@ -322,11 +333,17 @@ func ExpireCommands(ctx context.Context, db bun.IDB, host string) ([]string, err
 	return slices.Compact(servers), nil
 }
 
-// ConsoleCommands lists a server's commands, newest first, at most limit of those
-// before the id before ("" for the newest). What is no id is ErrNotFound.
+// CommandReplyPart is how much of an answer ConsoleCommands reads, in characters: a list
+// of whole ones would be megabytes.
+const CommandReplyPart = 4<<10 + 1
+
+// ConsoleCommands lists a server's commands with the beginnings of their answers, newest
+// first, at most limit of those before the id before ("" for the newest). What is no id
+// is ErrNotFound.
 func ConsoleCommands(ctx context.Context, db bun.IDB, serverID, before string, limit int) ([]ConsoleCommand, error) {
 	var list []ConsoleCommand
-	q := db.NewSelect().Model(&list).Where("server_id = ?", serverID).OrderExpr("id DESC").Limit(int64(limit))
+	q := db.NewSelect().Model(&list).ExcludeColumn("reply").ColumnExpr("substr(command.reply, 1, ?) AS reply", CommandReplyPart).
+		Where("server_id = ?", serverID).OrderExpr("id DESC").Limit(int64(limit))
 	if before != "" {
 		if uuid.Validate(before) != nil {
 			return nil, fmt.Errorf("list commands before %q: %w", clip(before, 40), ErrNotFound)
@@ -335,6 +352,19 @@ func ConsoleCommands(ctx context.Context, db bun.IDB, serverID, before string, l
 	}
 	if err := q.Scan(ctx); err != nil {
 		return nil, fmt.Errorf("list commands: %w", err)
+	}
+	return list, nil
+}
+
+// PlayerCommands lists what was done with players of a server, newest first, without the
+// game's answers.
+func PlayerCommands(ctx context.Context, db bun.IDB, serverID string) ([]ConsoleCommand, error) {
+	var list []ConsoleCommand
+	err := db.NewSelect().Model(&list).ExcludeColumn("reply").Where("server_id = ?", serverID).
+		Where("verb IN (?)", bun.List([]CommandVerb{CommandKick, CommandBan, CommandUnban})).
+		OrderExpr("id DESC").Limit(200).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list what was done with players: %w", err)
 	}
 	return list, nil
 }

@@ -33,15 +33,15 @@ func TestCommandsRunInOrderAndOnce(t *testing.T) {
 			return c
 		}
 		first, second, other := add(a, "status"), add(a, "users"), add(b, "maps *")
-		next := func() []string {
-			ids, err := models.NextCommands(ctx, db, models.LocalHost, 10)
-			if err != nil {
+		next := func() string {
+			id, err := models.NextCommand(ctx, db, models.LocalHost)
+			if err != nil && !errors.Is(err, models.ErrNotFound) {
 				t.Fatal(err)
 			}
-			return ids
+			return id
 		}
-		if got := strings.Join(next(), " "); got != first.ID+" "+other.ID {
-			t.Errorf("next are %s, want the first of each server", got)
+		if got := next(); got != first.ID {
+			t.Errorf("next is %s, want the oldest, %s", got, first.ID)
 		}
 		won := make(chan *models.ConsoleCommand, 8)
 		var all sync.WaitGroup
@@ -66,8 +66,8 @@ func TestCommandsRunInOrderAndOnce(t *testing.T) {
 		if _, _, err := models.ClaimCommand(ctx, db, second.ID); !errors.Is(err, models.ErrConflict) {
 			t.Errorf("a second command of the server was taken beside the first: %v", err)
 		}
-		if got := strings.Join(next(), " "); got != other.ID {
-			t.Errorf("while one runs, next are %s; want the other server's", got)
+		if got := next(); got != other.ID {
+			t.Errorf("while one runs, next is %s; want the other server's", got)
 		}
 		if stored, err := models.ConsoleCommandOf(ctx, db, a.ID, first.ID); err != nil || stored.Arguments != (models.CommandArguments{}) || stored.State != models.CommandRunning {
 			t.Errorf("a taken command is %+v, %v; want one without its arguments", stored, err)
@@ -87,6 +87,78 @@ func TestCommandsRunInOrderAndOnce(t *testing.T) {
 		}
 		if _, err := models.ConsoleCommandOf(ctx, db, b.ID, first.ID); !errors.Is(err, models.ErrNotFound) {
 			t.Errorf("another server shows the command: %v", err)
+		}
+	})
+}
+
+// A game that hangs holds its command for half a minute. Four of one user's kept
+// everybody else's from being sent in time.
+func TestAttack27GamesThatHang(t *testing.T) {
+	testenv.EachDB(t, func(t *testing.T, db *bun.DB) {
+		ctx, key := context.Background(), modelstest.Key(t)
+		mallory, alice := modelstest.User(t, db, false), modelstest.User(t, db, false)
+		tell := func(u *models.User) string {
+			c, err := models.InsertCommand(ctx, db, models.Actor{ID: u.ID}, modelstest.Server(t, db, key, u), models.CommandRCON, rcon("status"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c.ID
+		}
+		hung := []string{tell(mallory), tell(mallory), tell(mallory)}
+		claim := func(want string) *models.ConsoleCommand {
+			t.Helper()
+			id, err := models.NextCommand(ctx, db, models.LocalHost)
+			if err != nil || id != want {
+				t.Fatalf("next is %s, %v; want %s", id, err, want)
+			}
+			c, _, err := models.ClaimCommand(ctx, db, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		first := claim(hung[0])
+		claim(hung[1])
+		claim(tell(alice))
+		if id, err := models.NextCommand(ctx, db, models.LocalHost); !errors.Is(err, models.ErrNotFound) {
+			t.Errorf("while two of one user's games hang, next is %s, %v", id, err)
+		}
+		if err := models.FinishCommand(ctx, db, first, models.CommandFailed, "", "It hangs."); err != nil {
+			t.Fatal(err)
+		}
+		claim(hung[2])
+	})
+}
+
+// A list of whole answers is megabytes, and an open page reads it at every change.
+func TestAttack26LongAnswers(t *testing.T) {
+	testenv.EachDB(t, func(t *testing.T, db *bun.DB) {
+		ctx, u := context.Background(), modelstest.User(t, db, false)
+		s := modelstest.Server(t, db, modelstest.Key(t), u)
+		for _, verb := range []models.CommandVerb{models.CommandKick, models.CommandRCON} {
+			c, err := models.InsertCommand(ctx, db, models.Actor{}, s, verb, models.CommandArguments{Text: "x", SteamID: "STEAM_1:0:1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c, _, err = models.ClaimCommand(ctx, db, c.ID); err != nil {
+				t.Fatal(err)
+			}
+			if err := models.FinishCommand(ctx, db, c, models.CommandDone, strings.Repeat("x", 60<<10), ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list, err := models.ConsoleCommands(ctx, db, s.ID, "", 10)
+		if err != nil || len(list) != 2 || list[0].Line != "x" || list[0].State != models.CommandDone {
+			t.Fatalf("the list is %d commands, %v", len(list), err)
+		}
+		for _, c := range list {
+			if len(c.Reply) != models.CommandReplyPart {
+				t.Errorf("the list brings %d bytes of an answer", len(c.Reply))
+			}
+		}
+		orders, err := models.PlayerCommands(ctx, db, s.ID)
+		if err != nil || len(orders) != 1 || orders[0].Verb != models.CommandKick || orders[0].Arguments.SteamID != "STEAM_1:0:1" || orders[0].Reply != "" {
+			t.Errorf("with players were done %+v, %v", orders, err)
 		}
 	})
 }

@@ -15,7 +15,7 @@ import (
 
 const (
 	exchangesPerPage = 50
-	shortReply       = 4 << 10 // bytes of an answer that the page shows of all but the newest
+	shortReply       = models.CommandReplyPart - 1 // bytes of an answer that the page shows of all but the newest
 )
 
 // exchange is something that was told to the game, with its answer. Its words and the
@@ -123,6 +123,13 @@ func (s *Server) exchanges(ctx context.Context, v serverView, before string) (ex
 	if len(rows) > exchangesPerPage {
 		rows = rows[:exchangesPerPage]
 		list.Earlier = v.Path() + "/console?before=" + rows[exchangesPerPage-1].ID
+	}
+	if len(rows) > 0 && len(rows[0].Reply) > shortReply { // the newest is shown whole
+		whole, err := models.ConsoleCommandOf(ctx, s.DB, v.Server.ID, rows[0].ID)
+		if err != nil {
+			return exchanges{}, err
+		}
+		rows[0] = *whole
 	}
 	now := models.Now()
 	for i := len(rows) - 1; i >= 0; i-- {

@@ -155,17 +155,13 @@ func (s *Server) playersNow(ctx context.Context, v serverView) (playersNow, erro
 			out.List = append(out.List, playerView{list[i], p})
 		}
 	}
-	told, err := models.ConsoleCommands(ctx, s.DB, v.Server.ID, "", 200)
+	told, err := models.PlayerCommands(ctx, s.DB, v.Server.ID)
 	if err != nil {
 		return out, err
 	}
 	now := models.Now()
-	for _, c := range told {
-		if c.Verb == models.CommandKick || c.Verb == models.CommandBan || c.Verb == models.CommandUnban {
-			if len(out.Orders) < ordersShown {
-				out.Orders = append(out.Orders, orderView{c.Now(now)})
-			}
-		}
+	for _, c := range told[:min(len(told), ordersShown)] {
+		out.Orders = append(out.Orders, orderView{c.Now(now)})
 	}
 	out.Bans, err = s.bans(ctx, v, told)
 	return out, err

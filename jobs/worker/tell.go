@@ -40,17 +40,10 @@ func (w *Worker) tellGames(ctx context.Context) {
 		case <-tick.C:
 			w.giveUpCommands(ctx)
 		}
-		if running == tellAtOnce {
-			continue
-		}
-		ids, err := models.NextCommands(ctx, w.DB, w.Host, tellAtOnce-running)
-		if err != nil {
-			continue // the sweeper says that the database does not answer
-		}
-		for _, id := range ids {
-			c, srv, err := models.ClaimCommand(ctx, w.DB, id)
-			if err != nil {
-				continue // another worker has it, or it is too old
+		for running < tellAtOnce {
+			c, srv := w.nextCommand(ctx)
+			if c == nil {
+				break
 			}
 			running++
 			go func() {
@@ -59,6 +52,21 @@ func (w *Worker) tellGames(ctx context.Context) {
 			}()
 		}
 	}
+}
+
+// nextCommand takes the next command that may be sent, nil when there is none.
+func (w *Worker) nextCommand(ctx context.Context) (*models.ConsoleCommand, *models.Server) {
+	for range 10 { // each one lost was won by somebody else; what is left waits for the next wake
+		id, err := models.NextCommand(ctx, w.DB, w.Host)
+		if err != nil {
+			return nil, nil // there is none, or the sweeper says that the database does not answer
+		}
+		c, srv, err := models.ClaimCommand(ctx, w.DB, id)
+		if err == nil {
+			return c, srv
+		}
+	}
+	return nil, nil
 }
 
 // giveUpCommands fails what nobody may send any more.

@@ -103,7 +103,7 @@ func TestAttack12Avatars(t *testing.T) {
 			w.WriteHeader(http.StatusFound)
 		},
 		"redirect metadata": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://169.254.169.254/latest", 302)
+			http.Redirect(w, r, "http://169.254.169.254/latest", http.StatusFound)
 		},
 		"endless": func(w http.ResponseWriter, _ *http.Request) {
 			for i := 0; i < 1000; i++ {
@@ -150,7 +150,7 @@ func TestAttack24WebAPIKey(t *testing.T) {
 		"trouble":  {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, ctl.ErrSteamRetry, "status 503"},
 		"a page":   {func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, "<html>"+r.URL.String()) }, ctl.ErrSteamRetry, "proxy"},
 		"elsewhere": {func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://192.168.0.1/"+r.URL.RawQuery, 302)
+			http.Redirect(w, r, "http://192.168.0.1/"+r.URL.RawQuery, http.StatusFound)
 		}, ctl.ErrSteam, "somewhere that may not be asked"},
 		"cut": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "900")

@@ -168,6 +168,15 @@ func TestUpdateOnTheGamePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.get("/game").want(t, 200, "Under way", "Stop "+srv.Name+" for the update", "Start "+srv.Name+" again after the update")
+	// The owner could cancel the stop of their server, and with it every update.
+	stop, err := models.NewestJobByKind(context.Background(), s.db, models.LocalHost, "game.stop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.browser(owner).post(jobView{Job: stop}.Path()+"/cancel", nil).want(t, 403, "Only an administrator")
+	if page := s.browser(owner).get(jobView{Job: stop}.Path()); page.StatusCode != 200 || strings.Contains(page.Text, "/cancel") {
+		t.Errorf("the owner's page of the stop, status %d, offers to cancel it", page.StatusCode)
+	}
 	b.post("/game/update", url.Values{"warn": {"60"}}).want(t, 422, "being installed or updated already")
 	s.end("game.stop", models.JobSucceeded, "")
 	s.end("game.install", models.JobFailed, "the disk is full")

@@ -187,8 +187,14 @@ func (s *Server) cancelJob(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.jobFor(c.Request.Context(), user(c), id); err != nil {
+	j, err := s.jobFor(c.Request.Context(), user(c), id)
+	if err != nil {
 		return err
+	}
+	if j.Kind == (jobs.StopForUpdate{}).Kind() { // it works on a server of theirs, and is the host's
+		if err := mayAdminister(user(c)); err != nil {
+			return err
+		}
 	}
 	if err := s.Jobs.Cancel(c.Request.Context(), actor(c), id); err != nil {
 		return err

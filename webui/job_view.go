@@ -96,8 +96,11 @@ func (v jobView) Tone() string {
 	return "info"
 }
 
-// CanCancel: it has not ended and nobody asked yet.
-func (v jobView) CanCancel() bool { return !v.Job.Finished() && v.Job.CancelRequestedAt.IsZero() }
+// CanCancel: it has not ended and nobody asked yet. A stop for an update of the game
+// takes a moment only, and without it the update fails.
+func (v jobView) CanCancel() bool {
+	return !v.Job.Finished() && v.Job.CancelRequestedAt.IsZero() && v.Job.Kind != (jobs.StopForUpdate{}).Kind()
+}
 
 // RetryWaits says that a failed attempt is followed by another one later.
 func (v jobView) RetryWaits() bool {

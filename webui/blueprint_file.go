@@ -85,8 +85,15 @@ func (s *Server) renderImport(c *gin.Context, status int, p importPage) (err err
 	return s.show(c, status, p)
 }
 
-// importBlueprint makes a blueprint of a file, or nothing at all.
+// importBlueprint makes a blueprint of a file, or nothing at all. Reading one that is
+// full of little entries takes 200 MB for a moment: each user has one read at a time,
+// and one is read at a time in all.
 func (s *Server) importBlueprint(c *gin.Context) error {
+	leave, ok := s.importing.enter(user(c).ID)
+	if !ok {
+		return &failure{status: http.StatusTooManyRequests, title: "Too much at once", retryAfter: 3, text: "You are importing a blueprint already. Wait for that, then send this one again."}
+	}
+	defer leave()
 	p, err := readImport(c)
 	if err != nil {
 		return err
@@ -143,7 +150,8 @@ func readImport(c *gin.Context) (importPage, error) {
 const importBody = 3*maxBlueprintFile + 64<<10
 
 func (s *Server) createImported(c *gin.Context, p importPage) (*models.Blueprint, error) {
-	f, err := decodeBlueprint([]byte(p.Text))
+	ctx := c.Request.Context()
+	f, err := s.decodeInTurn(ctx, p.Text)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +159,7 @@ func (s *Server) createImported(c *gin.Context, p importPage) (*models.Blueprint
 	if p.Name != "" {
 		b.Name = p.Name
 	}
-	return b, s.DB.RunInTx(c.Request.Context(), nil, func(ctx context.Context, tx bun.Tx) error {
+	return b, s.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		list, err := resolveOverlays(ctx, tx, b.UserID, f.Overlays)
 		if err != nil {
 			return err
@@ -164,6 +172,17 @@ func (s *Server) createImported(c *gin.Context, p importPage) (*models.Blueprint
 		}
 		return models.Audit(ctx, tx, actor(c), "blueprint.import", "blueprint:"+b.ID, b.Name)
 	})
+}
+
+// decodeInTurn is decodeBlueprint, one at a time.
+func (s *Server) decodeInTurn(ctx context.Context, text string) (blueprintFile, error) {
+	select {
+	case s.decoding <- struct{}{}:
+	case <-ctx.Done():
+		return blueprintFile{}, ctx.Err()
+	}
+	defer func() { <-s.decoding }()
+	return decodeBlueprint([]byte(text))
 }
 
 // resolveOverlays finds the overlays that a file names among the user's own and the

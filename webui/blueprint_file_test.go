@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"left4me/models"
 	"left4me/models/modelstest"
@@ -152,6 +153,30 @@ func TestAttack28Imports(t *testing.T) {
 	s := newSite(t)
 	b := s.browser(modelstest.User(t, s.db, false))
 	b.post("/blueprints/import", url.Values{"text": {strings.Repeat("x", importBody)}}).want(t, 413)
+}
+
+// A file of many little entries takes 200 MB while it is read: some at once took all the
+// memory that the web app may have.
+func TestAttack28ImportsAtOnce(t *testing.T) {
+	s := newSite(t)
+	u, other := modelstest.User(t, s.db, false), modelstest.User(t, s.db, false)
+	form := url.Values{"text": {"name: Small\n"}}
+	leave, _ := s.importing.enter(u.ID)
+	s.browser(u).post("/blueprints/import", form).want(t, 429, "importing a blueprint already")
+	s.browser(other).post("/blueprints/import", form).want(t, 303)
+	leave()
+	s.decoding <- struct{}{} // somebody else's is read
+	done := make(chan answer, 1)
+	b := s.browser(u)
+	go func() { done <- b.post("/blueprints/import", form) }()
+	select {
+	case got := <-done:
+		t.Errorf("two were read at once: status %d", got.StatusCode)
+	case <-time.After(100 * time.Millisecond):
+	}
+	<-s.decoding
+	got := <-done
+	got.want(t, 303)
 }
 
 func FuzzDecodeBlueprint(f *testing.F) {

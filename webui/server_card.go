@@ -27,7 +27,7 @@ type serverCard struct {
 	Map     string // its title
 	MapCode string
 	Hue     string
-	Mode    string // such as coop or versus
+	Mode    string // as the game's menu names it
 	Live    bool   // the game itself answered
 	Players int
 	Max     int
@@ -83,7 +83,7 @@ func cardOf(v serverView) serverCard {
 		c.Seen = srv.ObservedAt.UTC()
 	}
 	if live := v.Live(); live != nil {
-		c.Live, c.Players, c.Max, c.Mode = true, live.Players, live.Max, cleanText(live.Mode)
+		c.Live, c.Players, c.Max, c.Mode = true, live.Players, live.Max, v.Mode()
 		if live.Map != "" {
 			c.Map, c.MapCode, c.Hue = v.Map(), cleanText(live.Map), v.Hue()
 		}
@@ -97,9 +97,17 @@ func cardOf(v serverView) serverCard {
 			c.Job.Step, c.Job.Percent = cleanText(now.Title), int(min(max(now.Percent, 0), 100))
 		}
 	}
-	words := strings.Join([]string{c.Name, c.Blueprint, c.Map, c.MapCode, c.Mode, c.Address}, " ")
+	words := strings.Join([]string{c.Name, c.Blueprint, c.Map, c.MapCode, c.Mode, modeCode(v.Live()), c.Address}, " ")
 	c.Find = strings.ToLower(strings.Join(strings.Fields(words), " "))
 	return c
+}
+
+// modeCode is the mode as arguments and configs name it, such as coop.
+func modeCode(live *models.Live) string {
+	if live == nil {
+		return ""
+	}
+	return cleanText(live.Mode)
 }
 
 // stateKind sorts states into those that the list's filter knows.

@@ -61,7 +61,7 @@ func TestServersFilter(t *testing.T) {
 	if err := models.UpdateServer(context.Background(), s.db, list[1]); err != nil {
 		t.Fatal(err)
 	}
-	s.observe(list[0], models.ServerRunning, &models.Live{Map: "c2m1_highway", Players: 3, Max: 8})
+	s.observe(list[0], models.ServerRunning, &models.Live{Map: "c2m1_highway", Mode: "coop", Players: 3, Max: 8})
 	s.observe(list[1], models.ServerFailed, nil)
 	b := s.browser(u)
 	tests := map[string]struct {
@@ -73,6 +73,8 @@ func TestServersFilter(t *testing.T) {
 		"any case":            {"q=ZOMBIE", []int{1}},
 		"the campaign":        {"q=dark+carnival", []int{0}},
 		"the map's file":      {"q=highway", []int{0}},
+		"the mode":            {"q=campaign", []int{0}},
+		"the mode's code":     {"q=coop", []int{0}},
 		"a port":              {fmt.Sprintf("q=%d", list[2].Port), []int{2}},
 		"every word":          {"q=highway+nonsense", nil},
 		"running":             {"state=ok", []int{0}},

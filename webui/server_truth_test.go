@@ -68,6 +68,12 @@ func TestACrashIsToldForAWhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	html, err := set.render(serverHead{server(func(s *models.Server) {
+		s.Observed, s.Status.Message = models.ServerStarting, "It is started again in 2s."
+	})})
+	if text := string(html); err != nil || !strings.Contains(text, "and is started again.") || strings.Contains(text, "runs again") || strings.Contains(text, "in 2s") {
+		t.Errorf("a game that comes again: %v: %s", err, text)
+	}
 	for name, test := range tests {
 		v := server(test.change)
 		html, err := set.render(serverHead{v})

@@ -115,9 +115,10 @@ func (v serverView) Playing() string {
 	return text + "."
 }
 
-// Hint is a sentence about a state that is fine but not obvious.
+// Hint is a sentence about a state that is fine but not obvious. That a game which
+// crashed comes again is told with the crash.
 func (v serverView) Hint() string {
-	if v.Up() && !v.Server.Status.Hung {
+	if v.Up() && !v.Server.Status.Hung && (v.Crash() == nil || v.Server.Observed != models.ServerStarting) {
 		return v.Server.Status.Message
 	}
 	return ""

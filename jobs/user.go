@@ -135,9 +135,13 @@ func (c *Client) CreateUser(ctx context.Context, by models.Actor, name, password
 }
 
 // ChangePassword stores a user's own new password and ends every session of theirs
-// but keep.
-func (c *Client) ChangePassword(ctx context.Context, by models.Actor, passwordHash, keep string) error {
+// but keep. u is who gave the present password; models.ErrConflict when that is not
+// theirs any more.
+func (c *Client) ChangePassword(ctx context.Context, by models.Actor, u *models.User, passwordHash, keep string) error {
 	return c.changeUser(ctx, by.ID, func(ctx context.Context, tx bun.Tx) ([]models.Job, error) {
+		if err := u.Unchanged(ctx, tx); err != nil {
+			return nil, err
+		}
 		if err := models.SetPassword(ctx, tx, by.ID, passwordHash, keep); err != nil {
 			return nil, err
 		}

@@ -75,9 +75,27 @@ func SetPassword(ctx context.Context, db bun.IDB, userID, passwordHash, keep str
 	})
 }
 
-// RehashPassword stores the same password's hash under new cost settings. It
-// ends no session.
-func RehashPassword(ctx context.Context, db bun.IDB, userID, passwordHash string) error {
-	res, err := db.NewUpdate().Model((*User)(nil)).Set("password_hash = ?", passwordHash).Where("id = ?", userID).Exec(ctx)
-	return oneRow(res, err)
+// RehashPassword stores the same password's hash under new cost settings. It ends no
+// session. ErrConflict when u has another password meanwhile, or is gone.
+func RehashPassword(ctx context.Context, db bun.IDB, u *User, passwordHash string) error {
+	res, err := db.NewUpdate().Model((*User)(nil)).Set("password_hash = ?", passwordHash).
+		Where("id = ? AND password_hash = ?", u.ID, u.PasswordHash).Exec(ctx)
+	if err := oneRow(res, err); err != nil {
+		return fmt.Errorf("rehash password: %w", err)
+	}
+	u.PasswordHash = passwordHash
+	return nil
+}
+
+// Unchanged is nil when u is still active and has the password that they had when they
+// were read, and makes whoever changes that wait until the transaction ends. To check a
+// password takes a while: what it opens is decided by this, in the transaction that
+// opens it. ErrConflict otherwise.
+func (u *User) Unchanged(ctx context.Context, tx bun.IDB) error {
+	res, err := tx.NewUpdate().Model((*User)(nil)).Set("active = active").
+		Where("id = ? AND active AND password_hash = ?", u.ID, u.PasswordHash).Exec(ctx)
+	if err := oneRow(res, err); err != nil {
+		return fmt.Errorf("look again at user %s: %w", u.Name, err)
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/uptrace/bun"
@@ -66,6 +67,52 @@ func TestSessions(t *testing.T) {
 		}
 		if _, err := models.FindSession(ctx, db, one); !errors.Is(err, models.ErrNotFound) {
 			t.Errorf("a deactivated user's session lives: %v", err)
+		}
+	})
+}
+
+// TestAttack23SignInWhileThePasswordChanges: a password that was right when it was checked
+// opened a session after the change that ended all of them.
+func TestAttack23SignInWhileThePasswordChanges(t *testing.T) {
+	testenv.EachDB(t, func(t *testing.T, db *bun.DB) {
+		ctx := context.Background()
+		for range 8 {
+			u := modelstest.User(t, db, false)
+			seen := *u
+			var all sync.WaitGroup
+			for range 4 {
+				all.Go(func() {
+					err := inTx(db, func(ctx context.Context, tx bun.Tx) error {
+						if err := seen.Unchanged(ctx, tx); err != nil {
+							return err
+						}
+						_, err := models.CreateSession(ctx, tx, u.ID, "", "")
+						return err
+					})
+					if err != nil && !errors.Is(err, models.ErrConflict) {
+						t.Error(err)
+					}
+				})
+			}
+			all.Go(func() {
+				if err := models.SetPassword(ctx, db, u.ID, "another hash", ""); err != nil {
+					t.Error(err)
+				}
+			})
+			all.Wait()
+			if list, err := models.Sessions(ctx, db, u.ID); err != nil || len(list) != 0 {
+				t.Errorf("%d sessions of the old password live, %v", len(list), err)
+			}
+			if err := models.RehashPassword(ctx, db, &seen, "the old one again"); !errors.Is(err, models.ErrConflict) {
+				t.Errorf("the old password is back: %v", err)
+			}
+		}
+		u := modelstest.User(t, db, false)
+		if err := models.RehashPassword(ctx, db, u, "fresh"); err != nil || u.PasswordHash != "fresh" || u.Unchanged(ctx, db) != nil {
+			t.Errorf("after a fresh hash of the same password: %v, %q", err, u.PasswordHash)
+		}
+		if _, err := db.NewUpdate().Model(u).Set("active = ?", false).WherePK().Exec(ctx); err != nil || !errors.Is(u.Unchanged(ctx, db), models.ErrConflict) {
+			t.Errorf("a deactivated user is unchanged (%v)", err)
 		}
 	})
 }

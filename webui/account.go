@@ -64,13 +64,13 @@ func (s *Server) changePassword(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.authenticate(c.Request.Context(), u.Name, c.PostForm("current"))
+	u, err = s.authenticate(c.Request.Context(), u.Name, c.PostForm("current"))
 	if errors.Is(err, errWrongPassword) {
 		err = models.Invalid("current", "This is not your present password. Type it again.")
 	}
 	if err == nil {
 		s.signins.succeeded(c.Request.Context(), u.Name)
-		err = s.storePassword(c, c.PostForm("password"))
+		err = s.storePassword(c, u, c.PostForm("password"))
 	}
 	if bad, ok := models.AsInvalid(err); ok {
 		return s.renderAccount(c, http.StatusUnprocessableEntity, map[string]string{bad.Field: bad.Message})
@@ -81,7 +81,7 @@ func (s *Server) changePassword(c *gin.Context) error {
 	return goTo(c, "/account")
 }
 
-func (s *Server) storePassword(c *gin.Context, password string) error {
+func (s *Server) storePassword(c *gin.Context, u *models.User, password string) error {
 	if err := CheckPassword(password); err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (s *Server) storePassword(c *gin.Context, password string) error {
 		return err
 	}
 	by, keep := actor(c), visitOf(c.Request.Context()).session.ID
-	if err := s.Jobs.ChangePassword(c.Request.Context(), by, hash, keep); err != nil {
+	if err := s.Jobs.ChangePassword(c.Request.Context(), by, u, hash, keep); err != nil {
 		return err
 	}
 	s.streams.end(func(key streamKey) bool { return key.user == by.ID && key.session != keep })

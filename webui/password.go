@@ -134,7 +134,7 @@ func (s *Server) authenticate(ctx context.Context, name, password string) (*mode
 func (s *Server) rehash(ctx context.Context, u *models.User, password string) {
 	hash, err := s.passwords.hash(ctx, password)
 	if err == nil {
-		err = models.RehashPassword(ctx, s.DB, u.ID, hash)
+		err = models.RehashPassword(ctx, s.DB, u, hash)
 	}
 	if err != nil {
 		s.Log.WarnContext(ctx, "could not renew a password hash", "user", u.ID, "err", err)

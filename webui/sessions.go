@@ -1,12 +1,14 @@
 package webui
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
+	"github.com/uptrace/bun"
 
 	"left4me/models"
 )
@@ -39,13 +41,13 @@ func (s *Server) signin(c *gin.Context) error {
 		return s.show(c, f.status, page)
 	}
 	u, err := s.authenticate(c.Request.Context(), name, password)
+	if err == nil {
+		err = s.beginSession(c, u)
+	}
 	if errors.Is(err, errWrongPassword) {
 		page.Problem = "This name and password do not belong together. Check both and try again."
 		return s.show(c, http.StatusUnprocessableEntity, page)
 	} else if err != nil {
-		return err
-	}
-	if err := s.beginSession(c, u); err != nil {
 		return err
 	}
 	s.signins.succeeded(c.Request.Context(), name)
@@ -53,7 +55,9 @@ func (s *Server) signin(c *gin.Context) error {
 }
 
 // beginSession always makes a new token and ends the session that the browser
-// came with: a token that somebody planted there is worth nothing afterwards.
+// came with: a token that somebody planted there is worth nothing afterwards. It is
+// errWrongPassword when u was changed since the password was checked: that ended all
+// sessions of theirs, and this would be one more.
 func (s *Server) beginSession(c *gin.Context, u *models.User) error {
 	if old := s.token(c.Request); old != "" {
 		if err := models.DeleteSession(c.Request.Context(), s.DB, models.SessionID(old)); err != nil {
@@ -64,12 +68,20 @@ func (s *Server) beginSession(c *gin.Context, u *models.User) error {
 		return err
 	}
 	v := visitOf(c.Request.Context())
-	token, err := models.CreateSession(c.Request.Context(), s.DB, u.ID, v.address, c.Request.UserAgent())
-	if err != nil {
-		return err
-	}
-	by := models.Actor{ID: u.ID, Name: u.Name, Address: v.address}
-	if err := models.Audit(c.Request.Context(), s.DB, by, "session.begin", "user:"+u.Name, ""); err != nil {
+	var token string
+	err := s.DB.RunInTx(c.Request.Context(), nil, func(ctx context.Context, tx bun.Tx) (err error) {
+		if err := u.Unchanged(ctx, tx); err != nil {
+			return err
+		}
+		if token, err = models.CreateSession(ctx, tx, u.ID, v.address, c.Request.UserAgent()); err != nil {
+			return err
+		}
+		by := models.Actor{ID: u.ID, Name: u.Name, Address: v.address}
+		return models.Audit(ctx, tx, by, "session.begin", "user:"+u.Name, "")
+	})
+	if errors.Is(err, models.ErrConflict) {
+		return errWrongPassword
+	} else if err != nil {
 		return err
 	}
 	s.setSession(c, token, int(models.SessionLife.Seconds()))

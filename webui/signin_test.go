@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/alexedwards/argon2id"
+	"github.com/gin-gonic/gin"
 
 	"left4me/models"
 )
@@ -86,6 +88,33 @@ func TestAttack23SessionFixation(t *testing.T) {
 	}
 	b.token = planted
 	b.get("/servers").want(t, 303)
+}
+
+// TestAttack23PasswordChangedMeanwhile: to check a password takes a while, in which
+// somebody else may change it. The one that was checked opens nothing then, and changes
+// nothing.
+func TestAttack23PasswordChangedMeanwhile(t *testing.T) {
+	s, ctx := newSite(t), context.Background()
+	u := s.account("mira", false)
+	checked, err := s.authenticate(ctx, "mira", rightPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Jobs.ResetPassword(ctx, models.Actor{Name: "admin"}, u.ID, "another hash"); err != nil {
+		t.Fatal(err)
+	}
+	out := httptest.NewRecorder()
+	c, _ := gin.CreateTestContext(out)
+	c.Request = httptest.NewRequestWithContext(ctx, http.MethodPost, "/signin", nil)
+	if err := s.beginSession(c, checked); !errors.Is(err, errWrongPassword) || out.Header().Get("Set-Cookie") != "" {
+		t.Errorf("the old password opens a session: %v, %v", err, out.Header())
+	}
+	if err := s.Jobs.ChangePassword(ctx, models.Actor{ID: u.ID, Name: u.Name}, checked, "the attacker's", ""); !errors.Is(err, models.ErrConflict) {
+		t.Errorf("the old password changes the new one: %v", err)
+	}
+	if list, err := models.Sessions(ctx, s.db, u.ID); err != nil || len(list) != 0 {
+		t.Errorf("%d sessions live, %v", len(list), err)
+	}
 }
 
 func TestAttack23SecureCookies(t *testing.T) {

@@ -64,6 +64,11 @@ func (s *Server) showHistory(c *gin.Context) error {
 			span = other
 		}
 	}
+	leave, err := s.enterHeavy(c)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	history, err := s.history(c.Request.Context(), v.Server.ID, span)
 	if err != nil {
 		return err

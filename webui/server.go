@@ -71,7 +71,7 @@ type Server struct {
 	uploading *atOnce // requests that send files
 	writing   *atOnce // parts of one upload, by its id
 	zipping   *atOnce // folders that are downloaded
-	reading   *atOnce // logs that are searched or downloaded
+	heavy     *atOnce // what costs much, see heavyAtOnce
 	importing *atOnce // blueprints that are imported
 	decoding  chan struct{}
 	handler   http.Handler
@@ -94,7 +94,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Config: cfg, static: st, templates: tpl, streams: newStreams(), pages: newSharedPages(), passwords: newPasswords(), uploading: newAtOnce(uploadsAtOnce), writing: newAtOnce(1), zipping: newAtOnce(zipsAtOnce), reading: newAtOnce(logsAtOnce), importing: newAtOnce(1), decoding: make(chan struct{}, 1)}
+	s := &Server{Config: cfg, static: st, templates: tpl, streams: newStreams(), pages: newSharedPages(), passwords: newPasswords(), uploading: newAtOnce(uploadsAtOnce), writing: newAtOnce(1), zipping: newAtOnce(zipsAtOnce), heavy: newAtOnce(heavyAtOnce), importing: newAtOnce(1), decoding: make(chan struct{}, 1)}
 	s.signins = newSigninLimits(cfg.Limiter, cfg.Log)
 	s.meters = newMeters(cfg, s.streams)
 	engine, err := s.engine()

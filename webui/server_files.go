@@ -199,6 +199,11 @@ func (s *Server) showServerFiles(c *gin.Context) error {
 	if s.Content == nil {
 		return noContent
 	}
+	leave, err := s.enterHeavy(c)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	dir := gamePath(c)
 	p := serverFilesPage{All: c.Query("view") == "all", Folders: crumbs(dir), Folder: &ctl.GameFolder{Dir: dir}}
 	if p.All {
@@ -370,6 +375,11 @@ func cleanLines(text string) string {
 // downloadGameFile sends a file to be saved, as long as it was when it was opened.
 // Its type is always the one that no browser shows.
 func (s *Server) downloadGameFile(c *gin.Context) error {
+	leave, err := s.enterDownload(c)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	_, f, mask, err := s.openGameFile(c)
 	if err != nil {
 		return err

@@ -52,15 +52,6 @@ func (s *Server) consoleSource(ctx context.Context, instance string) (logSource,
 	}}, err
 }
 
-// logsAtOnce bounds the logs that one user searches or downloads at the same time: each
-// holds a page of lines of up to 8 KB, and a search keeps a core busy.
-const logsAtOnce = 4
-
-var tooManyLogs = &failure{
-	status: http.StatusTooManyRequests, title: "Too much at once", retryAfter: 3,
-	text: fmt.Sprintf("You search or download %d logs at the same time; more are not possible. Wait for one of them.", logsAtOnce),
-}
-
 // wholeLog is one page of a log, or what a search found in all of it.
 type wholeLog struct {
 	Path     string // of the log
@@ -129,9 +120,9 @@ func (s *Server) wholeLog(c *gin.Context, w wholeLog, src logSource) (wholeLog, 
 	w.First, w.Last = src.first, src.last
 	w.Query = c.Query("q")
 	if w.Query != "" {
-		leave, ok := s.reading.enter(user(c).ID)
-		if !ok {
-			return w, tooManyLogs
+		leave, err := s.enterHeavy(c)
+		if err != nil {
+			return w, err
 		}
 		defer leave()
 		return w, w.search(ctx, src)
@@ -220,9 +211,9 @@ func findIn(text, what string) ([]logPart, bool) {
 
 // sendLog writes all stored lines of a log as text, to be saved.
 func (s *Server) sendLog(c *gin.Context, name string, src logSource) error {
-	leave, ok := s.reading.enter(user(c).ID)
-	if !ok {
-		return tooManyLogs
+	leave, err := s.enterDownload(c)
+	if err != nil {
+		return err
 	}
 	defer leave()
 	c.Header("Content-Type", "text/plain; charset=utf-8")

@@ -191,7 +191,7 @@ func TestWebUnitSeesOverlaysAndNoSecrets(t *testing.T) {
 	want := map[string]string{
 		"TemporaryFileSystem": "/var/lib:ro /var/log:ro",
 		// A copy of the games' mounts below runtime would keep their files in use.
-		"BindReadOnlyPaths": "/var/lib/left4me/overlays /var/lib/left4me/workshop /var/lib/left4me/installation\n" + runtime + ":" + runtime + ":norbind",
+		"BindReadOnlyPaths": "/var/lib/left4me/overlays /var/lib/left4me/workshop /var/lib/left4me/avatars /var/lib/left4me/installation\n" + runtime + ":" + runtime + ":norbind",
 		"BindPaths":         "/var/lib/left4me/uploads",
 		"ReadWritePaths":    "",
 	}

@@ -109,13 +109,6 @@ func AvatarFor(ctx context.Context, db bun.IDB, userID, steamID string) (sum str
 	return sum, nil
 }
 
-// DeleteOldProfiles removes at most 1,000 profiles that nobody asked about for 90 days.
-func DeleteOldProfiles(ctx context.Context, db bun.IDB) error {
-	_, err := db.NewRaw("DELETE FROM steam_profiles WHERE steam_id IN (SELECT steam_id FROM steam_profiles WHERE asked_at < ? LIMIT 1000)",
-		Now().Add(-90*24*time.Hour)).Exec(ctx)
-	return err
-}
-
 const steamWebKey = "steam.web_api_key"
 
 // SteamWebKey is the key for Steam's Web API and what Steam last thought of it.

@@ -157,10 +157,10 @@ func (s *Server) jobsHealth(ctx context.Context, u *models.User) (healthRow, err
 			failed++
 		}
 	}
-	r.Text = fmt.Sprintf("Of the newest %s none failed within a day, and %d are under way.", count(len(list), "job"), unfinished)
+	r.Text = fmt.Sprintf("None of the newest %s failed within a day. Under way: %d.", count(len(list), "job"), unfinished)
 	if failed > 0 {
 		r.State = stateView{fmt.Sprintf("%d failed", failed), "warn"}
-		r.Text = fmt.Sprintf("So many of the newest %s failed within a day; %d are under way.", count(len(list), "job"), unfinished)
+		r.Text = fmt.Sprintf("%d of the newest %s failed within a day. Under way: %d.", failed, count(len(list), "job"), unfinished)
 	}
 	return r, nil
 }

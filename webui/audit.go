@@ -70,6 +70,10 @@ var actionWords = map[string]string{
 	"overlay.publish": "Published changes to files", "overlay.drop": "Dropped changes to files", "overlay.draft": "Changed files", "overlay.upload": "Uploaded files",
 	"game.install": "Installed the game", "game.account": "Changed the Steam account",
 	"game.check": "Asked Steam for a new build", "game.update": "Updated the game", "game.stop": "Stopped a server for an update",
+	"server.rcon": "Sent a command to a game", "server.say": "Wrote into a game's chat", "server.kick": "Kicked a player", "server.ban": "Banned a player",
+	"server.unban": "Lifted a ban", "server.map": "Changed the map", "server.do_not_apply": "Took back a restart",
+	"blueprint.copy": "Copied a blueprint", "blueprint.import": "Imported a blueprint", "game.web_key": "Changed the Steam Web API key",
+	"overlay.gc": "Removed what nothing used", "overlay.refresh": "Looked for new workshop items", "workshop.download": "Fetched workshop items",
 	"host.doctor": "Checked the host", "schedule.edit": "Changed a schedule", "server.restart_empty": "Restarted what was empty",
 }
 

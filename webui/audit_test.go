@@ -197,6 +197,9 @@ func TestEveryChangeIsAudited(t *testing.T) {
 					break
 				}
 				if e.UserID == who.ID && e.UserName == who.Name && e.Address != "" && e.Action != "" {
+					if actionWords[e.Action] == "" {
+						t.Errorf("the audit log's page has no words for %q", e.Action)
+					}
 					return
 				}
 			}

@@ -38,7 +38,7 @@ func (v serverView) Trouble() string {
 	s := v.Server
 	switch {
 	case v.Failed != nil && v.Failed.Message != "":
-		return v.Failed.Message
+		return sentence(v.Failed.Message)
 	case s.Observed == models.ServerFailed && s.Status.Message != "":
 		return s.Status.Message
 	case s.Observed == models.ServerFailed:

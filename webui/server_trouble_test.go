@@ -63,7 +63,7 @@ func TestWhyAServerIsDown(t *testing.T) {
 	}{
 		"ended by itself":     {models.Server{Desired: models.ServerRunning, Observed: models.ServerStopped, Status: models.ServerStatus{Message: "The game ended."}}, nil, "The game ended. You asked for it to run: start it again."},
 		"nobody knows":        {models.Server{Desired: models.ServerRunning, Observed: models.ServerStopped}, nil, "You asked for it to run, and it does not. Start it again; its log says why it ended."},
-		"its start failed":    {models.Server{Desired: models.ServerRunning, Observed: models.ServerStopped, Status: models.ServerStatus{Message: "The game ended."}}, &models.Job{Message: "No port."}, "No port."},
+		"its start failed":    {models.Server{Desired: models.ServerRunning, Observed: models.ServerStopped, Status: models.ServerStatus{Message: "The game ended."}}, &models.Job{Message: "no port"}, "No port."},
 		"it is to be stopped": {models.Server{Desired: models.ServerStopped, Observed: models.ServerStopped, Status: models.ServerStatus{Message: "The game ended."}}, nil, ""},
 		"it runs":             {models.Server{Desired: models.ServerRunning, Observed: models.ServerRunning}, nil, ""},
 	}

@@ -16,7 +16,7 @@ func TestRefusedRestartStopsNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, testenv.EmbeddedPair(t))
 	srv := w.server()
-	w.plan("initialize", act{Codes: []int{ctl.ExitCode(ctl.ErrBadSpec), 0}, Message: "Argument 3 is not allowed."})
+	w.plan("initialize", act{Codes: []int{ctl.ExitCode(ctl.ErrBadSpec), 0}, Message: "spec:1: Argument 3 is not allowed."})
 	w.work()
 	if j := w.until(w.ask(jobs.RestartServer{ServerID: srv.ID}).ID, soon, models.JobFailed); j.Message != "Argument 3 is not allowed." {
 		t.Errorf("it says %q", j.Message)

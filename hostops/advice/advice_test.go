@@ -1,6 +1,7 @@
 package advice
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -85,5 +86,23 @@ func TestAttack1LinksOutOfAVersion(t *testing.T) {
 	refs := []string{"1/v1", "2/v1", "../outside", "9/v9"}
 	if got := Of(spec, Layers{Root: root, Refs: refs}); len(got) != 0 {
 		t.Errorf("got %+v, want none: overlay 2 brings both", got)
+	}
+}
+
+// An overlay of very many plug-ins made each look at some arguments read all of them.
+func TestAttack4VeryManyDescriptors(t *testing.T) {
+	root := t.TempDir()
+	for i := range maxDescriptors {
+		write(t, root, fmt.Sprintf("overlays/1/v1/left4dead2/addons/%04d.vdf", i), "x")
+	}
+	spec := ctl.Spec{Arguments: []string{"-tickrate", "60"}, Overlays: []string{"1/v1"}}
+	said := func() int { return len(Of(spec, Layers{Root: root, Refs: spec.Overlays})) }
+	write(t, root, "overlays/1/v1/left4dead2/addons/x.vdf", `"file" "tickrate_enabler"`)
+	if said() != 1 {
+		t.Errorf("more than %d plug-ins are read", maxDescriptors)
+	}
+	write(t, root, "overlays/1/v1/left4dead2/addons/0100.vdf", `"file" "tickrate_enabler"`)
+	if said() != 0 {
+		t.Error("the first ones are not read")
 	}
 }

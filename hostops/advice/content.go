@@ -31,13 +31,20 @@ func pluginNotices(args []string, commands []servercfg.Command, layers Layers) [
 	return all
 }
 
-// maxDescriptor bounds how much of a plug-in's .vdf is read.
-const maxDescriptor = 4096
+// How much of a plug-in's .vdf is read, and of how many in one folder: an overlay may
+// have a hundred thousand, and somebody who types asks again and again.
+const (
+	maxDescriptor  = 4096
+	maxDescriptors = 200
+)
 
 func (l Layers) liftTickrate() bool {
 	for _, pattern := range []string{"left4dead2/addons/*.vdf", "left4dead2/addons/metamod/*.vdf"} {
-		for _, f := range l.match(pattern) {
-			text := strings.ToLower(path.Base(f.name) + string(l.head(f, maxDescriptor)))
+		for i, f := range l.match(pattern) {
+			text := strings.ToLower(path.Base(f.name))
+			if i < maxDescriptors {
+				text += strings.ToLower(string(l.head(f, maxDescriptor)))
+			}
 			if strings.Contains(text, "tickrate_enabler") || strings.Contains(text, "l4dtoolz") {
 				return true
 			}

@@ -83,7 +83,7 @@ func cardOf(v serverView) serverCard {
 		c.Seen = srv.ObservedAt.UTC()
 	}
 	if live := v.Live(); live != nil {
-		c.Live, c.Players, c.Max, c.Mode = true, live.Players, live.Max, v.Mode()
+		c.Live, c.Players, c.Max, c.Mode = true, live.Players, live.Max, modeWord(live.Mode)
 		if live.Map != "" {
 			c.Map, c.MapCode, c.Hue = v.Map(), cleanText(live.Map), v.Hue()
 		}

@@ -81,14 +81,19 @@ func (v serverView) Mode() string {
 	if live == nil || live.Mode == "" {
 		return ""
 	}
-	word := gameModes[live.Mode]
-	if word == "" {
-		word = cleanText(live.Mode) // a mutation, or a mod's
-	}
+	word := modeWord(live.Mode)
 	if live.Difficulty != "" && (live.Mode == "coop" || live.Mode == "realism") {
 		word += ", " + cleanText(difficultyWord(live.Difficulty))
 	}
 	return word
+}
+
+// modeWord is the menu's name of a mode; of a mutation, or a mod's, its own.
+func modeWord(mode string) string {
+	if word := gameModes[mode]; word != "" {
+		return word
+	}
+	return cleanText(mode)
 }
 
 // difficultyWord is the menu's name of a value of z_difficulty.

@@ -173,6 +173,9 @@ func TestLeaving(t *testing.T) {
 		}); err != nil || len(ended) != 1 || ended[0].ID != waits.ID {
 			t.Fatalf("ended %+v, %v", ended, err)
 		}
+		if n, err := db.NewSelect().Model((*models.Session)(nil)).Where("user_id = ?", leaver.ID).Count(ctx); err != nil || n != 0 {
+			t.Errorf("%d sessions are left (%v), which would open again with the user", n, err)
+		}
 		if _, err := models.FindSession(ctx, db, token); !errors.Is(err, models.ErrNotFound) {
 			t.Errorf("the session lives on: %v", err)
 		}

@@ -65,8 +65,15 @@ func TestAttack17RightWithdrawnWhileAStreamIsOpen(t *testing.T) {
 			for _, l := range open {
 				l.html("strip")
 			}
+			word := away.Hub.Subscribe(jobs.TopicUser(u.ID))
+			defer word.Close()
 			began := time.Now()
 			boss.post("/admin/users/"+u.ID+tt.path, tt.form).want(t, tt.status)
+			select { // without it the other process would find out by itself, ten seconds later
+			case <-word.Messages():
+			case <-time.After(15 * time.Second):
+				t.Error("the other web process was told nothing")
+			}
 			for _, l := range open[:2] {
 				if _, ok := l.next("bye"); !ok {
 					t.Error("the stream ended without a word")

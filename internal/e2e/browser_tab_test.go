@@ -253,9 +253,12 @@ const (
 func (b *tab) click(kinds, text string) {
 	b.t.Helper()
 	var at [2]float64
-	b.waitFor(fmt.Sprintf("%q to click at", text), func() bool {
-		got, err := b.try(target + `(` + quote(kinds) + `,` + quote(text) + `)`)
-		return err == nil && got != "" && json.Unmarshal([]byte(got), &at) == nil
+	before := ""
+	b.waitFor(fmt.Sprintf("%q to click at", text), func() bool { // it stands still, or a page is only half there
+		got, err := b.try(`document.readyState === 'loading' ? '' : ` + target + `(` + quote(kinds) + `,` + quote(text) + `)`)
+		still := err == nil && got != "" && got == before
+		before = got
+		return still && json.Unmarshal([]byte(got), &at) == nil
 	})
 	b.do("click at "+text, chromedp.MouseClickXY(at[0], at[1]))
 }

@@ -72,7 +72,7 @@ func seeInstall(t *testing.T, b *tab) {
 	b.sees("#game-card", "Check for an update")
 	all := r.texts()
 	for _, platform := range []string{"Windows", "Linux"} {
-		live := regexp.MustCompile(`(\d+) %\s+of ` + platform + ` files: downloading · ([\d.]+ \w+) of ([\d.]+ \w+) · [\d.]+ \w+/s`)
+		live := regexp.MustCompile(`(\d+) %\s+` + platform + ` files: downloading · ([\d.]+ \w+) of ([\d.]+ \w+) · [\d.]+ \w+/s`)
 		percents := map[string]bool{}
 		for _, text := range all {
 			if m := live.FindStringSubmatch(text); m != nil {

@@ -41,6 +41,12 @@ func (v serverView) observed() stateView {
 	return is
 }
 
+// SinceKnown says that the state shown began when the host's did. A game that hangs
+// went on running as far as the host can tell.
+func (v serverView) SinceKnown() bool {
+	return v.Server.Observed != models.ServerAbsent && !v.Late() && (!v.Up() || !v.Server.Status.Hung)
+}
+
 // Late says that the host has not told of the server for too long: what is shown is
 // what was true then. A host does not tell of servers that were never set up there.
 func (v serverView) Late() bool {

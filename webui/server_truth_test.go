@@ -35,6 +35,9 @@ func TestHowGoodAStateIs(t *testing.T) {
 		if got := v.State(); got != (stateView{test.want, test.tone}) || v.Late() != test.late {
 			t.Errorf("%s: %+v, late %v; want %s (%s), late %v", name, got, v.Late(), test.want, test.tone, test.late)
 		}
+		if got := v.SinceKnown(); got == (test.tone == "warn" || test.observed == models.ServerAbsent) {
+			t.Errorf("%s: tells since when: %v", name, got)
+		}
 	}
 }
 

@@ -79,6 +79,9 @@ func (v serverView) CanStop() bool {
 	return v.Up()
 }
 
+// CanRestart: it is up, and nothing is about to change that.
+func (v serverView) CanRestart() bool { return v.Up() && v.last() == "" }
+
 // CanStart is true whenever Stop is not the thing to do.
 func (v serverView) CanStart() bool { return !v.CanStop() && !v.Deleting() }
 

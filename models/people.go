@@ -149,13 +149,15 @@ func DeactivateUser(ctx context.Context, tx bun.IDB, by Actor, id string) ([]Job
 	return ended, Audit(ctx, tx, by, "user.deactivate", "user:"+p.Name, "")
 }
 
-// leave ends the user's sessions and the jobs of theirs that wait.
+// leave ends the user's sessions and the jobs of theirs that wait. The steps of an
+// update of the game go on: without them servers that it stopped would stay so.
 func (p *Person) leave(ctx context.Context, tx bun.IDB) ([]Job, error) {
 	if err := EndSessions(ctx, tx, p.ID, ""); err != nil {
 		return nil, err
 	}
 	var waiting []Job
-	err := tx.NewSelect().Model(&waiting).Where("user_id = ? AND finished_at IS NULL AND state = ?", p.ID, JobQueued).OrderExpr("id").Scan(ctx)
+	err := tx.NewSelect().Model(&waiting).Where("user_id = ? AND finished_at IS NULL AND state = ?", p.ID, JobQueued).
+		Where("args ->> 'update' IS NULL").OrderExpr("id").Scan(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("find the jobs of %s: %w", p.Name, err)
 	}

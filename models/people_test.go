@@ -149,9 +149,9 @@ func TestLeaving(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		insert := func(u *models.User) *models.Job {
+		insert := func(u *models.User, args string) *models.Job {
 			t.Helper()
-			j := &models.Job{Kind: "test", Host: "local", Pool: models.PoolBulk, Title: "Test", Args: []byte(`{}`), MaxAttempts: 1, UserID: u.ID}
+			j := &models.Job{Kind: "test", Host: "local", Pool: models.PoolBulk, Title: "Test", Args: []byte(args), MaxAttempts: 1, UserID: u.ID}
 			if err := inTx(db, func(ctx context.Context, tx bun.Tx) error {
 				if err := models.InsertJob(ctx, tx, j, nil); err != nil {
 					return err
@@ -162,7 +162,8 @@ func TestLeaving(t *testing.T) {
 			}
 			return j
 		}
-		runs, waits, others := insert(leaver), insert(leaver), insert(admin)
+		runs, waits, others := insert(leaver, `{}`), insert(leaver, `{}`), insert(admin, `{}`)
+		step := insert(leaver, `{"server_id": "x", "update": 7}`) // or the servers that an update stopped would stay so
 		if _, err := models.ClaimJob(ctx, db, runs.ID, "w"); err != nil {
 			t.Fatal(err)
 		}
@@ -187,8 +188,8 @@ func TestLeaving(t *testing.T) {
 			}
 			return got.State
 		}
-		if a, b, c := state(runs), state(waits), state(others); a != models.JobRunning || b != models.JobCancelled || c != models.JobQueued {
-			t.Errorf("the jobs are %s, %s and %s", a, b, c)
+		if a, b, c, d := state(runs), state(waits), state(others), state(step); a != models.JobRunning || b != models.JobCancelled || c != models.JobQueued || d != models.JobQueued {
+			t.Errorf("the jobs are %s, %s, %s and %s", a, b, c, d)
 		}
 		if err := inTx(db, func(ctx context.Context, tx bun.Tx) error { return models.ActivateUser(ctx, tx, by, leaver.ID) }); err != nil {
 			t.Fatal(err)
@@ -203,8 +204,8 @@ func TestLeaving(t *testing.T) {
 			t.Error("the job went with its user")
 		}
 		n, err := db.NewSelect().Model((*models.AuditEntry)(nil)).Where("user_name = ?", leaver.Name).Count(ctx)
-		if err != nil || n != 2 {
-			t.Errorf("%d audit lines are left of the user (%v), want 2", n, err)
+		if err != nil || n != 3 {
+			t.Errorf("%d audit lines are left of the user (%v), want 3", n, err)
 		}
 	})
 }

@@ -227,8 +227,17 @@ func endJob(ctx context.Context, tx bun.IDB, id int64, err error) error {
 // RetryJob puts a running job back into the queue for a time not before after.
 // The reason is shown until the next attempt has one of its own.
 func RetryJob(ctx context.Context, db bun.IDB, id int64, attempt int, after time.Time, reason string) error {
+	return requeue(ctx, db, id, attempt, 0, after, reason)
+}
+
+// PostponeJob is RetryJob after an attempt that could do nothing yet: it is not counted.
+func PostponeJob(ctx context.Context, db bun.IDB, id int64, attempt int, after time.Time, reason string) error {
+	return requeue(ctx, db, id, attempt, 1, after, reason)
+}
+
+func requeue(ctx context.Context, db bun.IDB, id int64, attempt, more int, after time.Time, reason string) error {
 	res, err := db.NewUpdate().Model((*Job)(nil)).Set("state = ?", JobQueued).Set("run_after = ?", after.UTC()).Set("message = ?", reason).
-		Where("id = ? AND attempt = ? AND state = ?", id, attempt, JobRunning).Exec(ctx)
+		Set("max_attempts = max_attempts + ?", more).Where("id = ? AND attempt = ? AND state = ?", id, attempt, JobRunning).Exec(ctx)
 	if err := oneRow(res, err); err == ErrConflict {
 		return ErrFenced
 	} else if err != nil {

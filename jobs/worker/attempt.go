@@ -48,6 +48,17 @@ type failure struct {
 	code    int
 	message string
 	retry   bool
+	busy    bool // something else works on the same thing: it ends, and then this can be done
+}
+
+// busyPatience is how long a job waits for what else works on its thing. That may be
+// what a killed worker left behind, which goes on to its end: a start takes minutes,
+// an install an hour.
+var busyPatience = map[models.Pool]time.Duration{models.PoolInteractive: 10 * time.Minute, models.PoolBulk: 3 * time.Hour}
+
+// waits says whether the job is to be put off after this failure.
+func (a *attempt) waits(f *failure) bool {
+	return f.busy && models.Now().Sub(a.job.StartedAt) < busyPatience[a.job.Pool]
 }
 
 func (f *failure) Error() string { return f.message }
@@ -305,6 +316,11 @@ func (a *attempt) record(ctx context.Context, cause, err error) (failed error) {
 			e.Message = j.CancelReason
 		}
 	case errors.As(err, &f):
+		if a.waits(f) {
+			e.State = models.JobQueued
+			after := models.Now().Add(time.Duration(min(a.job.Attempt, 15)) * time.Second)
+			return models.PostponeJob(ctx, a.w.DB, a.job.ID, a.job.Attempt, after, f.message)
+		}
 		if f.retry && a.job.Attempt < a.job.MaxAttempts {
 			e.State = models.JobQueued
 			after := models.Now().Add(time.Duration(a.job.Attempt) * 3 * time.Second)

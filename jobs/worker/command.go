@@ -135,7 +135,8 @@ func (a *attempt) outcome(ctx context.Context, err error, result *ctl.Result, ta
 		}
 	}
 	known := ctl.FromExitCode(f.code)
-	f.retry = f.retry || errors.Is(known, ctl.ErrBusy) || errors.Is(known, ctl.ErrSteamRetry)
+	f.busy = errors.Is(known, ctl.ErrBusy)
+	f.retry = f.retry || f.busy || errors.Is(known, ctl.ErrSteamRetry)
 	if f.message == "" {
 		f.message = fmt.Sprintf("l4d2ctl ended with exit code %d. The log says more.", f.code)
 		if known != nil {

@@ -234,6 +234,20 @@ func TestTemporaryFailureIsTriedAgain(t *testing.T) {
 	}
 }
 
+// What a killed worker left behind went on installing, and the next worker's attempts
+// found the game busy three times within ten seconds: the job failed, and the page said
+// that the game was not updated when it was.
+func TestABusyHostIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testenv.EmbeddedPair(t))
+	w.plan("install", act{Codes: []int{75, 75, 75, 0}, Message: "The game is busy.", Retry: true})
+	w.work()
+	j := w.until(w.ask(jobs.InstallGame{}).ID, time.Minute, models.JobSucceeded)
+	if j.Attempt != 4 || j.MaxAttempts != 6 {
+		t.Errorf("it took try %d of %d, want 4 of 6: three that could do nothing are not counted", j.Attempt, j.MaxAttempts)
+	}
+}
+
 func TestCancelEndsTheWholeProcessGroup(t *testing.T) {
 	testenv.EachPair(t, func(t *testing.T, s testenv.Stores) {
 		w := newWorld(t, s)

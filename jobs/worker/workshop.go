@@ -128,7 +128,7 @@ func (a *attempt) fetch(ctx context.Context, ids []string, overlays []models.Ove
 // last says whether nothing is tried again after this failure.
 func (a *attempt) last(err error) bool {
 	var f *failure
-	return errors.As(err, &f) && (!f.retry || a.job.Attempt >= a.job.MaxAttempts)
+	return errors.As(err, &f) && !a.waits(f) && (!f.retry || a.job.Attempt >= a.job.MaxAttempts)
 }
 
 // fetchItems runs `workshop fetch` for ids, if there are any.

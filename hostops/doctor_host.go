@@ -84,13 +84,18 @@ const installLibraries = "apt-get update && apt-get install libc6-i386 lib32gcc-
 
 func (x *examiner) libraries() []ctl.Check {
 	const key, title = "lib32", "32-bit libraries"
-	if !x.exists(loader) {
+	switch {
+	case elfClass(x.h.path(dirInstallation, "srcds_linux")) == 64:
+		return one(key, title, ctl.LevelOK, "", "are not needed: the game that is installed is a 64-bit program")
+	case !x.exists(loader) && elfClass(x.h.Steamcmd) == 64:
+		return one(key, title, ctl.LevelWarning, installLibraries, "are missing (/%s): steamcmd here can do without, but the game that Steam delivers cannot", loader)
+	case !x.exists(loader):
 		return one(key, title, ctl.LevelProblem, installLibraries, "are missing (/%s): neither steamcmd nor the game can start", loader)
 	}
 	var missing []string
 	for _, name := range []string{"libgcc_s.so.1", "libstdc++.so.6"} {
 		places := []string{"usr/lib32", "lib32", "usr/lib/i386-linux-gnu", "lib/i386-linux-gnu", "usr/lib"}
-		if !slices.ContainsFunc(places, func(dir string) bool { return is32(x.file(filepath.Join(dir, name))) }) {
+		if !slices.ContainsFunc(places, func(dir string) bool { return elfClass(x.file(filepath.Join(dir, name))) == 32 }) {
 			missing = append(missing, name)
 		}
 	}
@@ -105,10 +110,18 @@ func (x *examiner) libraries() []ctl.Check {
 	return one(key, title, ctl.LevelOK, "", "are there and can be run")
 }
 
-// is32 reports whether path is a 32-bit ELF file.
-func is32(path string) bool {
+// elfClass is 32 or 64 for an ELF file of that class, and 0 for anything else.
+func elfClass(path string) int {
 	data, err := head(path, 5)
-	return err == nil && string(data) == "\x7fELF\x01"
+	switch {
+	case err != nil:
+		return 0
+	case string(data) == "\x7fELF\x01":
+		return 32
+	case string(data) == "\x7fELF\x02":
+		return 64
+	}
+	return 0
 }
 
 func (x *examiner) steamcmd() []ctl.Check {

@@ -105,6 +105,15 @@ func TestDoctorFindsWhatIsMissing(t *testing.T) {
 		"a library": {"lib32", func(t *testing.T, _ *Host, e *Examination) {
 			writeFile(t, filepath.Join(e.Files, "usr/lib32/libgcc_s.so.1"), "\x7fELF\x02 is 64-bit")
 		}, ctl.LevelProblem, "of libgcc_s.so.1 are missing", "lib32gcc-s1"},
+		// A demo was told that its servers cannot run, which they did.
+		"a 64-bit steamcmd": {"lib32", func(t *testing.T, h *Host, e *Examination) {
+			remove(t, filepath.Join(e.Files, loader))
+			writeFile(t, h.Steamcmd, "\x7fELF\x02")
+		}, ctl.LevelWarning, "the game that Steam delivers cannot", "lib32stdc++6"},
+		"a 64-bit game": {"lib32", func(t *testing.T, h *Host, e *Examination) {
+			remove(t, filepath.Join(e.Files, loader))
+			writeFile(t, h.path(dirInstallation, "srcds_linux"), "\x7fELF\x02")
+		}, ctl.LevelOK, "are not needed", ""},
 		"no 32-bit programs": {"lib32", func(t *testing.T, _ *Host, e *Examination) {
 			writeFile(t, filepath.Join(e.Files, loader), "#!/bin/sh\nexit 159\n")
 		}, ctl.LevelProblem, "no 32-bit program can be run here (exit status 159)", ""},

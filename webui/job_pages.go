@@ -183,11 +183,7 @@ func (s *Server) consoleTail(ctx context.Context, instance string) logView {
 }
 
 func (s *Server) cancelJob(c *gin.Context) error {
-	id, err := jobNumber(c)
-	if err != nil {
-		return err
-	}
-	j, err := s.jobFor(c.Request.Context(), user(c), id)
+	j, err := s.jobHere(c)
 	if err != nil {
 		return err
 	}
@@ -196,13 +192,13 @@ func (s *Server) cancelJob(c *gin.Context) error {
 			return err
 		}
 	}
-	if err := s.Jobs.Cancel(c.Request.Context(), actor(c), id); err != nil {
+	if err := s.Jobs.Cancel(c.Request.Context(), actor(c), j.ID); err != nil {
 		return err
 	}
 	if !isHX(c) {
 		return goTo(c, localBack(c, "/jobs/"+c.Param("number")))
 	}
-	head, err := s.jobHead(c.Request.Context(), user(c), id)
+	head, err := s.jobHead(c.Request.Context(), user(c), j.ID)
 	if err != nil {
 		return err
 	}
@@ -210,11 +206,7 @@ func (s *Server) cancelJob(c *gin.Context) error {
 }
 
 func (s *Server) retryJob(c *gin.Context) error {
-	id, err := jobNumber(c)
-	if err != nil {
-		return err
-	}
-	j, err := s.jobFor(c.Request.Context(), user(c), id)
+	j, err := s.jobHere(c)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gin-gonic/gin"
+
 	"left4me/jobs"
 	"left4me/models"
 )
@@ -202,6 +204,15 @@ func (s *Server) jobFor(ctx context.Context, u *models.User, id int64) (*models.
 		return nil, fmt.Errorf("job %d of somebody else: %w", id, models.ErrNotFound)
 	}
 	return j, nil
+}
+
+// jobHere is the job that the address names.
+func (s *Server) jobHere(c *gin.Context) (*models.Job, error) {
+	id, err := jobNumber(c)
+	if err != nil {
+		return nil, err
+	}
+	return s.jobFor(c.Request.Context(), user(c), id)
 }
 
 func (s *Server) jobHead(ctx context.Context, u *models.User, id int64) (jobHead, error) {

@@ -307,13 +307,9 @@ func (s *Server) showJobLog(c *gin.Context) error {
 }
 
 func (s *Server) downloadLog(c *gin.Context) error {
-	id, err := jobNumber(c)
+	j, err := s.jobHere(c)
 	if err != nil {
 		return err
 	}
-	j, err := s.jobFor(c.Request.Context(), user(c), id)
-	if err != nil {
-		return err
-	}
-	return s.sendLog(c, fmt.Sprintf("job-%d.log", id), s.jobSource(j))
+	return s.sendLog(c, fmt.Sprintf("job-%d.log", j.ID), s.jobSource(j))
 }

@@ -61,12 +61,12 @@ func TestServersComeBack(t *testing.T) {
 		t.Errorf("what was to be stopped is %s", st.State)
 	}
 	s.idle()
-	if err := syscall.Kill(s.status(stopped).PID, syscall.SIGSEGV); err != nil {
+	if err := syscall.Kill(s.status(stopped).PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	testenv.Eventually(t, time.Minute, "its page tells of the crash", func() bool {
 		_, page := s.get("/servers/" + stopped)
-		return strings.Contains(page, "The game crashed") && strings.Contains(page, "SIGSEGV")
+		return strings.Contains(page, "The game crashed") && strings.Contains(page, "SIGKILL")
 	})
 }
 
